@@ -1,0 +1,1 @@
+"""Recorded sessions: reading them line by line, replaying many of them, writing them with their steps."""

@@ -1,0 +1,534 @@
+"""Replaying many sessions: one pass over the input in bounded memory, in one process or several.
+
+Lines of one conversation always meet in one worker. Each worker reads the whole input and decodes its share. At most `LIVE`
+conversations are held at once; the lines of further ones are put aside on disk, split by conversation, and replayed afterwards.
+So memory stays flat however long the input is, and neither the split nor the number of workers changes a single count.
+"""
+
+import gc
+import hashlib
+import heapq
+import json
+import multiprocessing
+import re
+import shutil
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import IO, Any
+
+import attrs
+
+from handoff_kit.machines import (
+    AiTurn,
+    CustomerMessage,
+    DraftProposed,
+    Event,
+    Policy,
+    PresenceChanged,
+    RecordingError,
+    Replay,
+    Replayed,
+    State,
+)
+from handoff_kit.machines.canonical import canonical
+from handoff_kit.machines.codec import FORMAT, RecordedStep, canonical_step, event_to_data, recorded_step
+from handoff_kit.machines.policy_codec import policy_from_data, policy_to_data
+
+from ..logs import log_step
+from ..shelf import PolicyShelf
+from .reader import Line, Source, decode, read_lines, share_of
+from .tally import MODULUS, Tally
+
+__all__ = ["Job", "Until", "parse_until", "replay_sessions"]
+
+#: How many conversations a worker holds at once. One that is under way takes about 4 KB.
+LIVE = 20_000
+_PARTS = 32
+_KNOWN_REASONS = frozenset(
+    {
+        "resolved_by_ai",
+        "resolved_by_agent",
+        "abandoned_waiting",
+        "customer_left",
+        "customer_idle",
+        "continued_by_ticket",
+        "transferred_out",
+        "duplicate",
+        "spam",
+        "record_end",
+    }
+)
+
+Progress = Callable[[int], None]
+
+
+@attrs.frozen
+class Until:
+    """Up to when timers fire after a conversation's last event: a time, or a span after that event."""
+
+    at: datetime | None = None
+    span: timedelta | None = None
+
+    def after(self, last: datetime) -> datetime:
+        """Return the time for a conversation whose last event was at `last`."""
+        if self.span is not None:
+            return last + self.span
+        assert self.at is not None
+        return self.at
+
+
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+
+
+def parse_until(text: str) -> Until:
+    """Return what `--until` means: RFC 3339, or a span such as `2h` or `1d12h30m`.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    parts = re.findall(r"(\d+)([dhms])", text)
+    if parts and "".join(number + unit for number, unit in parts) == text:
+        return Until(span=timedelta(seconds=sum(int(number) * _UNITS[unit] for number, unit in parts)))
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError("the time has no zone")
+    return Until(at=at)
+
+
+@attrs.frozen(kw_only=True)
+class Job:
+    """What to replay, and what to write.
+
+    Args:
+        policy: the one that decides; None takes the recorded one where it is known, else the default.
+        record: where the accepted events go with their steps.
+        sessions_out: where a line for each conversation goes.
+        skip_bad_lines: count and list lines that cannot be used, in place of stopping at the first.
+    """
+
+    sources: list[Source]
+    policy: Policy | None = None
+    record: Path | None = None
+    sessions_out: Path | None = None
+    workers: int = 1
+    skip_bad_lines: bool = False
+    until: Until | None = None
+    live: int = LIVE
+
+
+def replay_sessions(job: Job, progress: Progress | None = None) -> tuple[Tally, float]:
+    """Replay all sessions of the job; return the counts and the seconds that it took.
+
+    Args:
+        progress: called with the bytes of input read so far.
+
+    Raises:
+        RecordingError: a line cannot be used, and bad lines are not skipped.
+    """
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="handoff-replay-") as folder:
+        job = _with_spooled_stdin(job, Path(folder))
+        if job.workers == 1:
+            tally = _Worker(job, 0, Path(folder)).run(progress)
+        else:
+            tally = _in_parallel(job, Path(folder), progress)
+        _write_out(job, Path(folder))
+    return tally, time.perf_counter() - started
+
+
+def _with_spooled_stdin(job: Job, folder: Path) -> Job:
+    """Put standard input into a file where several workers must read it."""
+    if job.workers == 1 or all(source.path is not None for source in job.sources):
+        return job
+    path = folder / "stdin"
+    with path.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    return attrs.evolve(job, sources=[attrs.evolve(s, path=s.path or path) for s in job.sources])
+
+
+def _in_parallel(job: Job, folder: Path, progress: Progress | None) -> Tally:
+    context = multiprocessing.get_context("spawn")
+    done = context.Array("q", job.workers)
+    plain = attrs.evolve(job, policy=None)
+    policy = policy_to_data(job.policy) if job.policy is not None else None
+    tally = Tally()
+    with ProcessPoolExecutor(job.workers, mp_context=context, initializer=_share, initargs=(done,)) as pool:
+        futures = [pool.submit(_work, plain, policy, worker, str(folder)) for worker in range(job.workers)]
+        waiting = set(futures)
+        while waiting:
+            finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_EXCEPTION)
+            if progress is not None:
+                progress(min(done))
+        errors = [error for future in futures if (error := future.exception()) is not None]
+        bad = sorted((e for e in errors if isinstance(e, _BadLine)), key=lambda error: error.args[0])
+        if bad:
+            raise RecordingError(*bad[0].args[1])
+        if errors:
+            raise errors[0]
+        for future in futures:
+            tally.add(future.result())
+    return tally
+
+
+class _BadLine(Exception):
+    """A line that stops a worker: (position, (place, what, mend))."""
+
+
+_done: Any = None
+
+
+def _share(done: Any) -> None:
+    global _done
+    _done = done
+
+
+def _work(job: Job, policy: Any, worker: int, folder: str) -> Tally:
+    if policy is not None:
+        job = attrs.evolve(job, policy=policy_from_data(policy))
+
+    def progress(position: int) -> None:
+        _done[worker] = position
+
+    return _Worker(job, worker, Path(folder)).run(progress)
+
+
+# --- one worker
+
+
+def _position(source: int, line: int, sub: int = 0) -> str:
+    """Return a key that sorts as the input does."""
+    return f"{source:06d}{line:012d}{sub:08d}"
+
+
+_AFTER_ALL = "~"  # sorts after every position: timers that fire after a conversation's last event
+
+
+class _Session:
+    """One conversation under way."""
+
+    __slots__ = (
+        "bad",
+        "digest",
+        "escalated_at",
+        "expected",
+        "first",
+        "ids",
+        "last_at",
+        "last_seq",
+        "reasons",
+        "refused",
+        "renumbered",
+        "replay",
+        "written",
+    )
+
+    def __init__(self, policy: Policy, name: str, first: str) -> None:
+        self.replay = Replay(policy)
+        self.digest = hashlib.sha256(name.encode("utf-8", "surrogatepass"))
+        self.first = first
+        self.expected = 1
+        self.ids: set[str] = set()
+        self.bad = False
+        self.written = 0
+        self.renumbered: dict[int, int] = {}
+        self.refused = 0
+        self.escalated_at: int | None = None
+        self.reasons: tuple[str, ...] = ()
+        self.last_at: datetime | None = None
+        self.last_seq = 0
+
+
+class _Worker:
+    def __init__(self, job: Job, index: int, folder: Path) -> None:
+        self.job = job
+        self.index = index
+        self.folder = folder
+        self.tally = Tally()
+        folders = [source.path.parent for source in job.sources if source.path is not None]
+        self.shelf = PolicyShelf(folders)
+        self.runs = 0
+        self._gap_allowed = False
+
+    def run(self, progress: Progress | None) -> Tally:
+        lines: Iterable[Line] = read_lines(self.job.sources, progress)
+        if self.job.workers > 1:
+            shares = self.job.workers
+            lines = (line for line in lines if share_of(line, shares) == self.index)
+        frozen = gc.isenabled()
+        gc.disable()
+        try:
+            self._pass(lines, 0)
+        finally:
+            if frozen:
+                gc.enable()
+        return self.tally
+
+    def _pass(self, lines: Iterable[Line], depth: int) -> None:
+        """Replay as many conversations as fit at once; then, part by part, those that were put aside."""
+        sessions: dict[str, _Session] = {}
+        aside: _Aside | None = None
+        agents: dict[str, int] = {}
+        with ExitStack() as stack:
+            out = _Out(self, stack)
+            for line in lines:
+                try:
+                    event, recorded = decode(line)
+                    name = event.conversation
+                    if isinstance(event, PresenceChanged):
+                        self._agent_line(event, agents, line)
+                        continue
+                    session = sessions.get(name)
+                    if session is None:
+                        if len(sessions) >= self.job.live:
+                            aside = aside or _Aside(self.folder / f"aside-{self.index}-{depth}-{self.runs}", stack, depth)
+                            aside.put(name, line)
+                            continue
+                        self._check_first(event, recorded, line)
+                        session = sessions[name] = _Session(
+                            self._policy_for(recorded), name, _position(line.source.index, line.number)
+                        )
+                    self._check(session, event, line)
+                except RecordingError as error:
+                    self._bad_line(error, line)
+                    continue
+                self._feed(session, event, recorded, line, out)
+            for name, session in sessions.items():
+                self._finish(name, session, out)
+        sessions.clear()
+        if aside is not None:
+            for part in aside.parts():
+                self._pass(aside.lines(part, self.job.sources), depth + 1)
+
+    # --- lines
+
+    def _bad_line(self, error: RecordingError, line: Line) -> None:
+        position = _position(line.source.index, line.number)
+        if not self.job.skip_bad_lines:
+            if self.job.workers == 1:
+                raise error
+            raise _BadLine(position, (error.place, error.what, error.mend)) from None
+        self.tally.skipped_count += 1
+        self.tally.keep(self.tally.skipped, position, str(error))
+        self._gap_allowed = True
+
+    def _agent_line(self, event: PresenceChanged, agents: dict[str, int], line: Line) -> None:
+        """An agent's own stream is checked and counted; a replay of conversations reads nothing off it."""
+        expected = agents.get(event.agent, 0) + 1
+        if event.seq != expected and not self._gap_allowed:
+            raise _wrong_seq(line, event.seq, expected)
+        agents[event.agent] = event.seq or expected
+        self.tally.events += 1
+
+    def _check_first(self, event: Event, recorded: RecordedStep | None, line: Line) -> None:
+        if event.type != "conversation_started":
+            raise RecordingError(
+                line.place,
+                f"conversation {event.conversation!r} begins with {event.type}",
+                "its first line must be conversation_started",
+            )
+
+    def _check(self, session: _Session, event: Event, line: Line) -> None:
+        if event.seq != session.expected:
+            gap = event.seq is not None and event.seq > session.expected and self._gap_allowed
+            if not gap:
+                raise _wrong_seq(line, event.seq, session.expected)
+        if event.id is not None:
+            if event.id in session.ids:
+                raise RecordingError(line.place, f"the id {event.id!r} was used before", "an id is unique in its conversation")
+            session.ids.add(event.id)
+        session.expected = (event.seq or 0) + 1
+
+    def _policy_for(self, recorded: RecordedStep | None) -> Policy:
+        if self.job.policy is not None:
+            return self.job.policy
+        if recorded is None:
+            return self.shelf.default
+        found = self.shelf.find(recorded.policy)
+        if found is None:
+            self.tally.unknown_policies.add(recorded.policy)
+        return found or self.shelf.default
+
+    # --- steps
+
+    def _feed(self, session: _Session, event: Event, recorded: RecordedStep | None, line: Line, out: "_Out") -> None:
+        tally = self.tally
+        tally.events += 1
+        replay = session.replay
+        if recorded is not None and recorded.policy != replay.policy.fingerprint and self.job.policy is None:
+            replay.policy = self._policy_for(recorded)
+        done = replay.feed(event, recorded)
+        for sub, replayed in enumerate(done):
+            self._count(session, replayed, line, out, _position(line.source.index, line.number, sub), event)
+        session.last_at = event.at
+        session.last_seq = event.seq or 0
+
+    def _count(
+        self, session: _Session, replayed: Replayed, line: Line | None, out: "_Out", position: str, event: Event | None
+    ) -> None:
+        tally, step = self.tally, replayed.step
+        log_step(step)
+        tally.late += step.late
+        tally.erased += replayed.erased
+        if replayed.result == "verified":
+            tally.verified += 1
+        elif replayed.result != "stepped":
+            if replayed.result == "mismatch":
+                tally.mismatches += 1
+            else:
+                tally.changed += 1
+            if line is not None:
+                told = ", ".join(f"{d.field} {_short(d.recorded)} is now {_short(d.now)}" for d in replayed.differences)
+                tally.keep(tally.differences, position, f"{line.place}: {replayed.result}: {told}")
+        if step.refused is not None:
+            tally.refused[step.refused.name] += 1
+            session.refused += 1
+            return
+        before, after = step.before, step.after
+        if before is not None and before.state is not after.state:
+            tally.transitions[f"{before.state}->{after.state}"] += 1
+            if after.state is State.ESCALATION_PENDING and session.escalated_at is None:
+                # A fired timer has no line of its own: it stands for the line before it.
+                session.escalated_at = event.seq if step.event is event and event is not None else session.last_seq
+                session.reasons = after.handoff.reasons if after.handoff is not None else ()
+        session.digest.update(canonical_step(step).encode("utf-8", "surrogatepass"))
+        out.record(session, step, position)
+
+    def _finish(self, name: str, session: _Session, out: "_Out") -> None:
+        tally, replay = self.tally, session.replay
+        if self.job.until is not None and session.last_at is not None:
+            for sub, replayed in enumerate(replay.run_until(self.job.until.after(session.last_at))):
+                self._count(session, replayed, None, out, f"{_AFTER_ALL}{session.first}{sub:08d}", None)
+        tally.sessions += 1
+        tally.overrun += replay.overrun
+        conversation = replay.conversation
+        assert conversation is not None
+        tally.final_states[conversation.state] += 1
+        if conversation.ending is not None and conversation.state is State.CLOSED:
+            known = conversation.ending in _KNOWN_REASONS
+            tally.close_reasons[conversation.ending if known else "other"] += 1
+        if session.escalated_at is not None:
+            tally.escalated += 1
+            tally.reasons.update(session.reasons)
+        tally.digest = (tally.digest + int.from_bytes(session.digest.digest())) % MODULUS
+        out.session(name, session, conversation.state)
+
+
+def _wrong_seq(line: Line, seq: int | None, expected: int) -> RecordingError:
+    return RecordingError(line.place, f"seq is {seq}, and {expected} was expected", "number the lines of a conversation 1, 2, 3 ..")
+
+
+def _short(value: Any) -> str:
+    text = canonical(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+# --- what is put aside, and what is written
+
+
+class _Aside:
+    """Lines of conversations for which there was no room, split by conversation into parts on disk."""
+
+    def __init__(self, folder: Path, stack: ExitStack, depth: int) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self.depth = depth
+        self._files: list[IO[bytes]] = [
+            stack.enter_context((folder / str(part)).open("wb")) for part in range(_PARTS)
+        ]
+
+    def put(self, name: str, line: Line) -> None:
+        """Put one line aside."""
+        part = zlib.crc32(f"{self.depth}/{name}".encode("utf-8", "surrogatepass")) % _PARTS
+        self._files[part].write(b"%d %d " % (line.source.index, line.number) + line.raw + b"\n")
+
+    def parts(self) -> Iterator[Path]:
+        """Yield the parts that hold lines."""
+        for part in range(_PARTS):
+            path = self.folder / str(part)
+            if path.stat().st_size:
+                yield path
+
+    def lines(self, part: Path, sources: list[Source]) -> Iterator[Line]:
+        """Yield the lines of one part, in the order of the input."""
+        with part.open("rb") as file:
+            for raw in file:
+                source, number, rest = raw.rstrip(b"\n").split(b" ", 2)
+                yield Line(sources[int(source)], int(number), rest)
+        part.unlink()
+
+
+class _Out:
+    """Output of one pass: sorted runs on disk that are merged in the end, so that the order is that of the input."""
+
+    def __init__(self, worker: _Worker, stack: ExitStack) -> None:
+        self._files: dict[str, IO[str]] = {}
+        job = worker.job
+        kinds = [*(("record", "later") if job.record else ()), *(("sessions",) if job.sessions_out else ())]
+        for kind in kinds:
+            path = worker.folder / f"{kind}-{worker.index}-{worker.runs}.run"
+            self._files[kind] = stack.enter_context(path.open("w", encoding="utf-8", errors="surrogatepass"))
+        worker.runs += 1
+
+    def record(self, session: _Session, step: Any, position: str) -> None:
+        """Write an accepted event with its step, renumbered."""
+        if "record" not in self._files:
+            return
+        session.written += 1
+        event: Event = step.event
+        if isinstance(event, CustomerMessage) and event.seq is not None:
+            session.renumbered[event.seq] = session.written
+        if isinstance(event, AiTurn | DraftProposed) and isinstance(event.in_reply_to, int):
+            event = attrs.evolve(event, in_reply_to=session.renumbered.get(event.in_reply_to))
+        data = event_to_data(event)
+        data["seq"] = session.written
+        data["step"] = recorded_step(step, session.replay.policy.fingerprint)
+        later = position.startswith(_AFTER_ALL)
+        self._files["later" if later else "record"].write(f"{position}\t{_line_of(data)}\n")
+
+    def session(self, name: str, session: _Session, state: State) -> None:
+        """Write a conversation's line."""
+        if "sessions" in self._files:
+            data = {
+                "conversation": name,
+                "escalated_at_seq": session.escalated_at,
+                "reasons": list(session.reasons),
+                "final_state": state,
+                "refused": session.refused,
+            }
+            self._files["sessions"].write(f"{session.first}\t{_line_of(data)}\n")
+
+
+def _line_of(data: dict[str, Any]) -> str:
+    """Return one line of JSON with the common fields first, as people read them."""
+    first = [name for name in ("conversation", "seq", "at", "type") if name in data]
+    rest = [name for name in data if name not in first and name != "step"]
+    last = ["step"] if "step" in data else []
+    return _ENCODER.encode({name: data[name] for name in (*first, *rest, *last)})
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _write_out(job: Job, folder: Path) -> None:
+    if job.record is not None:
+        heading = canonical({"type": "recording", "format": FORMAT})
+        _merge(sorted(folder.glob("record-*.run")) + sorted(folder.glob("later-*.run")), job.record, heading)
+    if job.sessions_out is not None:
+        _merge(sorted(folder.glob("sessions-*.run")), job.sessions_out, None)
+
+
+def _merge(runs: list[Path], target: Path, heading: str | None) -> None:
+    with ExitStack() as stack:
+        out = stack.enter_context(target.open("w", encoding="utf-8", errors="surrogatepass"))
+        if heading is not None:
+            out.write(heading + "\n")
+        files = [stack.enter_context(run.open(encoding="utf-8", errors="surrogatepass")) for run in runs]
+        for line in heapq.merge(*files):
+            out.write(line.split("\t", 1)[1])

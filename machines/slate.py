@@ -1,0 +1,152 @@
+"""The slate of one step: what guards read, and what callbacks write to.
+
+It lives for one step. Callbacks change the draft and add effects; nothing is performed. What may not go in here: rules of
+particular events (in `guards` and `actions`), what is owed when (in `timers`).
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from .conversation import Conversation, Draft, Message, drafted
+from .effects import Effect, NotifyAgents, SendToCustomer, Speaker, UpdateTicket
+from .engine import Slate as EngineSlate
+from .events import Event
+from .policy import Policy
+from .refusals import Refusal
+from .states import owner_of
+from .triggers import Judged, failed_guard, judge
+from .values import Attachment, Json, QueueFacts
+from .verdicts import Verdict
+
+__all__ = ["GuardFailed", "Slate"]
+
+
+class GuardFailed(Exception):
+    """A guard of the table broke; `step` turns it into `guard_error`."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.error)
+        self.verdict = verdict
+
+
+class Slate(EngineSlate):
+    """One step in the making.
+
+    Attributes:
+        event: typed as Any, since each row's callbacks know which class their event has.
+        at: the event's time, or the conversation's last where that is later.
+        c: the draft.
+    """
+
+    __slots__ = ("_judged", "at", "before", "broken", "c", "effects", "event", "policy", "recorded", "refused")
+
+    def __init__(
+        self,
+        policy: Policy,
+        before: Conversation,
+        event: Event,
+        at: datetime,
+        recorded: Mapping[str, Verdict] | None = None,
+        broken: Verdict | None = None,
+    ) -> None:
+        super().__init__(before.state)
+        self.policy = policy
+        self.before = before
+        self.event: Any = event
+        self.at = at
+        self.recorded = recorded
+        self.broken = broken
+        self.c: Draft = drafted(before)
+        self.effects: list[Effect] = []
+        self.refused: Refusal | None = None
+        self._judged: Judged | None = None
+
+    # --- for guards
+
+    def ask(self, name: str, guard: Callable[[Any], Verdict]) -> Verdict:
+        """Return the guard's verdict, or the recorded one; a guard that raises becomes `GuardFailed`."""
+        if self.recorded is not None and name in self.recorded:
+            verdict = self.recorded[name]
+            return super().ask(name, lambda _: verdict)
+        try:
+            return super().ask(name, guard)
+        except Exception as error:
+            raise GuardFailed(Verdict(name, None, error=f"{type(error).__name__}: {error}")) from error
+
+    @property
+    def judged(self) -> Judged:
+        """What the triggers say; they are judged once a step, and their verdicts are taken down."""
+        if self._judged is None:
+            if self.broken is not None:
+                self._judged = failed_guard(self.policy, self.broken)
+            else:
+                self._judged = judge(self.policy, self.before, self.event, self.at, self.recorded)
+            self.verdicts.extend(self._judged.verdicts)
+        return self._judged
+
+    def facts_of(self, queue: str) -> QueueFacts | None:
+        """Return what the event carries of a queue, else what was last seen of it while the conversation waits there."""
+        observed = self.event.observed
+        if observed is not None and queue in observed.queues:
+            found: QueueFacts = observed.queues[queue]
+            return found
+        return self.c.waiting.seen if self.c.waiting is not None else None
+
+    @property
+    def has_leave(self) -> bool:
+        """Whether the AI may help while the customer waits."""
+        handoff = self.c.handoff
+        return handoff is not None and self.policy.queue_named(handoff.queue).keep_helping
+
+    # --- for callbacks
+
+    @property
+    def epoch(self) -> int:
+        """The epoch after this step, as far as the step has come."""
+        return self.before.epoch + (owner_of(self.state, self.c.agent) != self.before.owner)
+
+    def refuse(self, name: str, **facts: Json) -> None:
+        """Take down that the event is refused; nothing else of the step counts then."""
+        self.refused = Refusal(name, facts)
+
+    def add(self, effect: Effect) -> None:
+        """Ask the shell for something."""
+        self.effects.append(effect)
+
+    def send(
+        self,
+        speaker: Speaker,
+        text: str,
+        kind: str = "reply",
+        agent: str | None = None,
+        attachments: tuple[Attachment, ...] = (),
+    ) -> None:
+        """Send a text to the customer under the epoch after this step."""
+        self.effects.append(SendToCustomer(speaker, text, self.epoch, kind, agent, attachments))
+
+    def say(self, name: str, **values: str) -> str:
+        """Send one of the policy's texts, and return it; an empty one is not sent."""
+        text = self.policy.text(name, self.c.customer.locale)
+        for key, value in values.items():
+            text = text.replace(f"{{{key}}}", value)
+        if text:
+            self.send("system", text, name)
+        return text
+
+    def remember(self, speaker: str, text: str, attachments: tuple[Attachment, ...] = ()) -> None:
+        """Keep a line of the transcript, as many as the policy lets travel."""
+        window = self.policy.context.messages
+        lines = (*self.c.messages, Message(speaker, text, self.at, attachments))
+        self.c.messages = lines[-window:] if window else ()
+
+    def notify(self, audience: str, about: str, **facts: Json) -> None:
+        """Make a noise at agents."""
+        self.effects.append(NotifyAgents(audience, about, facts))
+
+    def update_ticket(self, what: str, **facts: Json) -> None:
+        """Tell the desk, if this handoff has a ticket there or is about to."""
+        handoff = self.c.handoff
+        for ticket in self.c.tickets:
+            if handoff is not None and ticket.handoff == handoff.number and ticket.status != "failed":
+                self.effects.append(UpdateTicket(ticket.handoff, what, ticket.desk, ticket.ticket, facts))

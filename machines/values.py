@@ -1,0 +1,225 @@
+"""Small frozen values that events, snapshots and effects share, and the validators that guard them.
+
+Maps are plain dictionaries of JSON values. They are never changed after they were handed over: treat them as frozen.
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+
+__all__ = [
+    "Action",
+    "Actor",
+    "Attachment",
+    "Customer",
+    "CustomerChange",
+    "FailedAction",
+    "Json",
+    "Observed",
+    "Prediction",
+    "QueueFacts",
+    "Target",
+    "as_utc",
+    "frozen_texts",
+]
+
+#: Any JSON value: None, bool, int, float, str, list, dict.
+Json = Any
+
+
+def as_utc(value: datetime | None) -> datetime | None:
+    """Return an aware time in UTC; raise `ValueError` for a naive one, whose zone nobody can know."""
+    if value is None or value.tzinfo is UTC:
+        return value
+    if value.tzinfo is None:
+        raise ValueError(f"time {value.isoformat()} has no zone: give an aware datetime in UTC")
+    return value.astimezone(UTC)
+
+
+def frozen_texts(value: Any) -> Any:
+    """Return a list of strings as a tuple, and a single string as a tuple of one."""
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def is_text(_: object, attribute: "attrs.Attribute[str]", value: object) -> None:
+    """Validate that a required text is a string."""
+    if value.__class__ is not str and not isinstance(value, str):
+        raise TypeError(f"{attribute.name} must be a string, not {value!r}")
+
+
+def is_name(_: object, attribute: "attrs.Attribute[str]", value: object) -> None:
+    """Validate that a required id is a string with something in it."""
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{attribute.name} must be a string that is not empty, not {value!r}")
+
+
+class Within:
+    """Validate that a number, where given, is finite and within bounds (both allowed)."""
+
+    def __init__(self, low: float = -math.inf, high: float = math.inf) -> None:
+        self.low = low
+        self.high = high
+
+    def __call__(self, _: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+        """Raise `ValueError` when `value` is out of range, NaN, infinite or no number."""
+        if value is None:
+            return
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{attribute.name} must be a number, not {value!r}")
+        if not (self.low <= value <= self.high and math.isfinite(value)):
+            raise ValueError(f"{attribute.name} must be {self.range()}, not {value!r}")
+
+    def range(self) -> str:
+        """Say in words what is allowed."""
+        if self.high == math.inf:
+            return "a finite number" if self.low == -math.inf else f"at least {self.low:g} and finite"
+        return f"from {self.low:g} to {self.high:g}"
+
+
+def is_finite_json(_: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+    """Validate that a map holds no NaN and no infinity, at any depth."""
+    if value and not _finite(value):
+        raise ValueError(f"{attribute.name} must not hold NaN or an infinity")
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(map(_finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_finite, value))
+    return True
+
+
+def is_flat(_: object, attribute: "attrs.Attribute[Any]", value: Mapping[str, Json]) -> None:
+    """Validate that a map holds finite scalars only: guards compare its values with numbers and strings."""
+    for key, inner in value.items():
+        if isinstance(inner, dict | list | tuple):
+            raise ValueError(f"{attribute.name}.{key} must be flat, not an object or a list")
+        if isinstance(inner, float) and not math.isfinite(inner):
+            raise ValueError(f"{attribute.name}.{key} must be finite, not {inner!r}")
+
+
+@attrs.frozen(kw_only=True)
+class Customer:
+    """Who writes. `lifetime_value` is in the host's own currency; `attributes` is a flat map of the host's own."""
+
+    id: str = attrs.field(validator=is_name)
+    tier: str | None = None
+    locale: str | None = None
+    lifetime_value: float | None = attrs.field(default=None, validator=Within())
+    attributes: Mapping[str, Json] = attrs.field(factory=dict, validator=is_flat)
+
+
+@attrs.frozen(kw_only=True)
+class CustomerChange:
+    """What changed about a customer; what is absent stays, `attributes` are merged key by key."""
+
+    id: str | None = None
+    tier: str | None = None
+    locale: str | None = None
+    lifetime_value: float | None = attrs.field(default=None, validator=Within())
+    attributes: Mapping[str, Json] = attrs.field(factory=dict, validator=is_flat)
+
+    def merged(self, customer: Customer) -> Customer:
+        """Return `customer` with the changes applied."""
+        given = {
+            name: value
+            for name in ("id", "tier", "locale", "lifetime_value")
+            if (value := getattr(self, name)) is not None
+        }
+        return attrs.evolve(customer, **given, attributes={**customer.attributes, **self.attributes})
+
+
+@attrs.frozen(kw_only=True)
+class Attachment:
+    """A file by reference; its bytes never travel through the machine. `size` is in bytes."""
+
+    id: str | None = None
+    kind: str | None = None
+    name: str | None = None
+    media_type: str | None = None
+    size: int | None = attrs.field(default=None, validator=Within(0))
+    url: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Action:
+    """One thing that the AI did for the customer in a turn (a tool call)."""
+
+    name: str = attrs.field(validator=is_name)
+    parameters: Mapping[str, Json] = attrs.field(factory=dict, validator=is_finite_json)
+    status: str | None = None
+    result: Json = attrs.field(default=None, validator=is_finite_json)
+
+
+@attrs.frozen(kw_only=True)
+class FailedAction:
+    """What the AI tried and could not do; after a return from an agent it may be run again."""
+
+    name: str = attrs.field(validator=is_name)
+    parameters: Mapping[str, Json] = attrs.field(factory=dict, validator=is_finite_json)
+    error_code: str | None = None
+    message: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Prediction:
+    """A forecast of the customer's frustration. Times are in seconds from the turn that carries it."""
+
+    time_to_frustration_s: float | None = attrs.field(default=None, validator=Within(0))
+    interval_s: Json = attrs.field(default=None, validator=is_finite_json)
+    model: str | None = None
+    because: Json = attrs.field(default=None, validator=is_finite_json)
+
+
+@attrs.frozen(kw_only=True)
+class Target:
+    """Where a handoff or transfer should go; the narrowest that is given decides (agent, queue, tier)."""
+
+    queue: str | None = None
+    tier: str | None = None
+    skills: tuple[str, ...] = attrs.field(default=(), converter=frozen_texts)
+    agent: str | None = None
+    bot: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Actor:
+    """Who caused an event, where that is not plain from its type."""
+
+    kind: str = attrs.field(
+        validator=attrs.validators.in_(("customer", "ai", "agent", "supervisor", "desk", "api", "system"))
+    )
+    id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class QueueFacts:
+    """What was known of one queue when an event was handled.
+
+    `eta_s` is the estimated wait in seconds, `position` counts from 1, `waiting` and `available` are people.
+    """
+
+    open: bool | None = None
+    opens_at: datetime | None = attrs.field(default=None, converter=as_utc)
+    waiting: int | None = attrs.field(default=None, validator=Within(0))
+    available: int | None = attrs.field(default=None, validator=Within(0))
+    eta_s: float | None = attrs.field(default=None, validator=Within(0))
+    position: int | None = attrs.field(default=None, validator=Within(1))
+
+    @property
+    def no_human_is_possible(self) -> bool:
+        """Closed; or nobody is available and no wait can be estimated."""
+        return self.open is False or (self.available == 0 and self.eta_s is None)
+
+
+@attrs.frozen(kw_only=True)
+class Observed:
+    """What the shell looked up before the event was stepped, by queue name."""
+
+    queues: Mapping[str, QueueFacts] = attrs.field(factory=dict)
