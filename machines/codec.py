@@ -17,9 +17,8 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from .agents import Agent
-from .canonical import canonical, digest_of, rfc3339
+from .canonical import canonical, rfc3339, text_digest
 from .conversation import Conversation
-from .effects import Effect
 from .errors import RecordingError, SnapshotError
 from .events import EVENTS, RESERVED_EVENTS, Event, PresenceChanged
 from .policy_codec import guess, told
@@ -37,7 +36,6 @@ __all__ = [
     "canonical_step",
     "conversation_from_data",
     "conversation_to_data",
-    "effect_to_data",
     "event_from_data",
     "event_to_data",
     "recorded_step",
@@ -306,20 +304,7 @@ def event_to_data(event: Event) -> dict[str, Json]:
 
 def verdict_to_data(verdict: Verdict) -> dict[str, Json]:
     """Return a verdict as a JSON object; unknown is null, and what has its default is left out."""
-    data: dict[str, Json] = {"name": verdict.name, "holds": verdict.holds}
-    if verdict.value is not None:
-        data["value"] = verdict.value
-    if verdict.threshold is not None:
-        data["threshold"] = verdict.threshold
-    if verdict.margin is not None:
-        data["margin"] = verdict.margin
-    if verdict.leaves:
-        data["leaves"] = [verdict_to_data(leaf) for leaf in verdict.leaves]
-    if verdict.suppressed:
-        data["suppressed"] = True
-        data["cooldown_left_s"] = verdict.cooldown_left_s
-    if verdict.error is not None:
-        data["error"] = verdict.error
+    data: dict[str, Json] = json.loads(verdict.text)
     return data
 
 
@@ -328,20 +313,21 @@ def verdict_from_data(data: Mapping[str, Json]) -> Verdict:
     return _FAST.structure(data, Verdict)
 
 
-def effect_to_data(effect: Effect) -> dict[str, Json]:
-    """Return an effect as a JSON object with its name under `effect`."""
-    data: dict[str, Json] = _FAST.unstructure(effect)
-    data["effect"] = effect.type
-    return data
+def _effects_text(step: Step) -> str:
+    """Return a step's effects as canonical text.
+
+    A reference to a message by seq is left out, since seq is a line's place and nothing else.
+    """
+    texts = []
+    for effect in step.effects:
+        if isinstance(getattr(effect, "in_reply_to", None), int):
+            effect = attrs.evolve(effect, in_reply_to=None)  # type: ignore[call-arg]
+        texts.append(canonical(effect))
+    return f"[{','.join(texts)}]"
 
 
-def _effects_without_seq(step: Step) -> list[dict[str, Json]]:
-    """Return a step's effects as data; a reference by seq is left out, since seq is a line's place and nothing else."""
-    effects = [effect_to_data(effect) for effect in step.effects]
-    for data in effects:
-        if data.get("in_reply_to").__class__ is int:
-            del data["in_reply_to"]
-    return effects
+def _verdicts_text(step: Step) -> str:
+    return f"[{','.join([verdict.text for verdict in step.verdicts])}]"
 
 
 def canonical_step(step: Step) -> str:
@@ -350,17 +336,9 @@ def canonical_step(step: Step) -> str:
     It leaves out seq and fingerprints, so that a recording has the digest of what it was recorded from.
     """
     after = step.after
-    return canonical(
-        {
-            "version": after.version,
-            "type": step.event.trigger,
-            "at": rfc3339(after.at),
-            "state": after.state,
-            "epoch": after.epoch,
-            "owner": after.owner,
-            "verdicts": [verdict_to_data(verdict) for verdict in step.verdicts],
-            "effects": _effects_without_seq(step),
-        }
+    return (
+        f'{{"at":"{rfc3339(after.at)}","effects":{_effects_text(step)},"epoch":{after.epoch},"owner":{canonical(after.owner)},'
+        f'"state":"{after.state}","type":"{step.event.trigger}","verdicts":{_verdicts_text(step)},"version":{after.version}}}'
     )
 
 
@@ -388,7 +366,7 @@ def recorded_step(step: Step, policy: str) -> dict[str, Json]:
         "version": step.after.version,
         "epoch": step.after.epoch,
         "verdicts": [verdict_to_data(verdict) for verdict in step.verdicts],
-        "effects": digest_of(_effects_without_seq(step)),
+        "effects": text_digest(_effects_text(step)),
         "policy": policy,
         "machine": MACHINE_FINGERPRINT,
     }

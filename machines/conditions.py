@@ -4,6 +4,7 @@ A condition is a leaf (one named comparison) or a combinator over conditions. Le
 explanations and the documentation list the same things that are evaluated. What may not go in here: which condition leads where.
 """
 
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -14,11 +15,9 @@ from .phrases import normalized, phrase_finder
 from .values import Json
 from .verdicts import Verdict, kleene_all, kleene_any, kleene_none
 
-__all__ = ["COMBINATORS", "LEAVES", "Comparison", "Condition", "Group", "Leaf", "LeafKind", "compile_leaf", "leaves_of", "unknown_verdict"]
+__all__ = ["COMBINATORS", "LEAVES", "Comparison", "Condition", "Group", "Leaf", "LeafKind", "compile_leaf", "guarded", "leaves_of"]
 
-#: A judge reads the facts and returns (holds, value, margin), and the threshold where it is known only then.
-Answer = tuple[bool | None, Json, float | None] | tuple[bool | None, Json, float | None, Json]
-Judge = Callable[[Facts], Answer]
+Judge = Callable[[Facts], Verdict]
 
 COMBINATORS: dict[str, Callable[[list[bool | None]], bool | None]] = {
     "all": kleene_all,
@@ -55,20 +54,43 @@ class Group:
 Condition = Leaf | Group
 
 
+class Answers:
+    """The answers of one leaf. Those without a number in them are made once and are the same object each time."""
+
+    def __init__(self, name: str, threshold: Json) -> None:
+        self.name = name
+        self.threshold = threshold
+        self.unknown = Verdict(name, None, None, threshold)
+        #: What is absent counts as false.
+        self.nothing = Verdict(name, False, None, threshold)
+        self.flags = {
+            (holds, value): Verdict(name, holds, value, threshold) for holds in (True, False) for value in (True, False)
+        }
+
+    def number(self, holds: bool, value: Json, margin: float) -> Verdict:
+        """Return the answer to a comparison of numbers."""
+        return Verdict(self.name, holds, value, self.threshold, margin)
+
+    def word(self, holds: bool, value: Json) -> Verdict:
+        """Return the answer to a comparison of words."""
+        return Verdict(self.name, holds, value, self.threshold)
+
+
 @attrs.frozen
 class LeafKind:
     """How one kind of leaf is read from a policy and judged.
 
     Args:
         parse: checks the value in the policy and returns the threshold; raises `ValueError` saying what is allowed.
-        judge: makes a judge out of a threshold, the trigger's target queue and the number of turns of a trend.
+        judge: makes a judge out of the leaf's answers, its threshold, the trigger's target queue and the number of turns of a
+            trend.
         reads: `turn` where an AI turn must be there (unknown on a customer's message), else `any`.
         reason: what `auto_escalated_due_to` says where the trigger gives no reason.
         needs: what the shell must look up beforehand: `queue`, `prediction`.
     """
 
     parse: Callable[[Json], Any]
-    judge: Callable[[Any, str, int], Judge]
+    judge: Callable[[Answers, Any, str, int], Judge]
     reads: Literal["turn", "any"]
     reason: str | None = None
     needs: tuple[str, ...] = ()
@@ -81,36 +103,33 @@ def leaves_of(condition: Condition) -> list[Leaf]:
     return [leaf for inner in condition.conditions for leaf in leaves_of(inner)]
 
 
-def unknown_verdict(leaf: Leaf) -> Verdict:
-    """Return what a leaf that reads a turn answers where there is none."""
-    return Verdict(leaf.kind, None, None, _shown(leaf.threshold))
+def compile_leaf(leaf: Leaf, queue: str, trend_turns: int) -> tuple[Judge, Judge]:
+    """Return two functions that judge `leaf`, where there is an AI turn and on a customer's message.
 
-
-def compile_leaf(leaf: Leaf, queue: str, trend_turns: int) -> Callable[[Facts], Verdict]:
-    """Return a function that judges `leaf` and never raises: what goes wrong stands in the verdict's `error`."""
+    They may raise, see `guarded`.
+    """
     kind = LEAVES[leaf.kind]
-    name = leaf.kind
-    threshold = _shown(leaf.threshold)
-    judge = kind.judge(leaf.threshold, queue, trend_turns)
-    unknown = unknown_verdict(leaf)
-    needs_turn = kind.reads == "turn"
-
-    def verdict(facts: Facts) -> Verdict:
-        if needs_turn and facts.turn is None:
-            return unknown
-        try:
-            holds, value, margin, *limit = judge(facts)
-        except ImpossibleValue as error:
-            return Verdict(name, None, error.value, threshold, error=str(error))
-        except Exception as error:
-            return Verdict(name, None, None, threshold, error=f"{type(error).__name__}: {error}")
-        return Verdict(name, holds, value, limit[0] if limit else threshold, margin)
-
-    return verdict
+    answers = Answers(leaf.kind, _shown(leaf))
+    judge = kind.judge(answers, leaf.threshold, queue, trend_turns)
+    on_message = (lambda _: answers.unknown) if kind.reads == "turn" else judge
+    return judge, on_message
 
 
-def _shown(threshold: Any) -> Json:
-    """Return a threshold as a verdict shows it."""
+def guarded(judge: Judge, leaf: Leaf, facts: Facts) -> Verdict:
+    """Return a judge's verdict, or one that says in `error` what went wrong."""
+    try:
+        return judge(facts)
+    except ImpossibleValue as error:
+        return Verdict(leaf.kind, None, error.value, _shown(leaf), error=str(error))
+    except Exception as error:
+        return Verdict(leaf.kind, None, None, _shown(leaf), error=f"{type(error).__name__}: {error}")
+
+
+def _shown(leaf: Leaf) -> Json:
+    """Return the threshold as verdicts show it; a list of phrases is left out, the value says which of them was found."""
+    threshold = leaf.threshold
+    if leaf.kind in ("customer_says", "reply_says", "choice_in"):
+        return None
     if isinstance(threshold, Comparison):
         operand = list(threshold.operand) if isinstance(threshold.operand, tuple) else threshold.operand
         return {"name": threshold.name, threshold.operator: operand}
@@ -175,24 +194,24 @@ def phrases(value: Json) -> tuple[str, ...]:
 
 def comparison(value: Json) -> Comparison:
     """Parse `{ name = .., <one operator> = .. }`."""
-    operators: dict[str, Callable[[Json], Json]] = {
+    operands: dict[str, Callable[[Json], Json]] = {
         "at_least": number(),
         "below": number(),
         "equals": _scalar,
         "in": _scalars,
         "present": flag,
     }
-    allowed = "{ name = .., and one of " + ", ".join(operators) + " }"
+    allowed = "{ name = .., and one of " + ", ".join(operands) + " }"
     if not isinstance(value, Mapping) or not isinstance(value.get("name"), str) or len(value) != 2:
         raise ValueError(allowed)
-    operator = next(key for key in value if key != "name")
-    if operator not in operators:
+    word = next(key for key in value if key != "name")
+    if word not in operands:
         raise ValueError(allowed)
     try:
-        operand = operators[operator](value[operator])
+        operand = operands[word](value[word])
     except ValueError as error:
-        raise ValueError(f"{operator} = {error}") from None
-    return Comparison(value["name"], operator, operand)
+        raise ValueError(f"{word} = {error}") from None
+    return Comparison(value["name"], word, operand)
 
 
 def margin_s(value: Json) -> float:
@@ -218,115 +237,120 @@ def _scalars(value: Json) -> Json:
 
 # --- judging
 
+Maker = Callable[[Answers, Any, str, int], Judge]
 
-def _below(read: Callable[[Facts], float | None]) -> Callable[[float, str, int], Judge]:
-    def make(threshold: float, queue: str, turns: int) -> Judge:
-        def judge(facts: Facts) -> Answer:
+
+def _below(read: Callable[[Facts], float | None]) -> Maker:
+    def make(answers: Answers, threshold: float, queue: str, turns: int) -> Judge:
+        unknown, number = answers.unknown, answers.number
+
+        def judge(facts: Facts) -> Verdict:
             value = read(facts)
-            if value is None:
-                return None, None, None
-            return value < threshold, value, threshold - value
+            return unknown if value is None else number(value < threshold, value, threshold - value)
 
         return judge
 
     return make
 
 
-def _at_least(read: Callable[[Facts], float | None]) -> Callable[[float, str, int], Judge]:
-    def make(threshold: float, queue: str, turns: int) -> Judge:
-        def judge(facts: Facts) -> Answer:
+def _at_least(read: Callable[[Facts], float | None]) -> Maker:
+    def make(answers: Answers, threshold: float, queue: str, turns: int) -> Judge:
+        unknown, number = answers.unknown, answers.number
+
+        def judge(facts: Facts) -> Verdict:
             value = read(facts)
-            if value is None:
-                return None, None, None
-            return value >= threshold, value, value - threshold
+            return unknown if value is None else number(value >= threshold, value, value - threshold)
 
         return judge
 
     return make
 
 
-def _is(read: Callable[[Facts], bool | None]) -> Callable[[bool, str, int], Judge]:
-    def make(threshold: bool, queue: str, turns: int) -> Judge:
-        def judge(facts: Facts) -> Answer:
+def _is(read: Callable[[Facts], bool | None]) -> Maker:
+    def make(answers: Answers, threshold: bool, queue: str, turns: int) -> Judge:
+        unknown, true, false = answers.unknown, answers.flags[threshold, True], answers.flags[not threshold, False]
+
+        def judge(facts: Facts) -> Verdict:
             value = read(facts)
-            return (None if value is None else value is threshold), value, None
+            return unknown if value is None else true if value else false
 
         return judge
 
     return make
 
 
-def _equals(read: Callable[[Facts], str | None]) -> Callable[[str, str, int], Judge]:
-    def make(threshold: str, queue: str, turns: int) -> Judge:
-        def judge(facts: Facts) -> Answer:
+def _equals(read: Callable[[Facts], str | None]) -> Maker:
+    def make(answers: Answers, threshold: str, queue: str, turns: int) -> Judge:
+        def judge(facts: Facts) -> Verdict:
             value = read(facts)
-            return (None if value is None else value == threshold), value, None
+            return answers.unknown if value is None else answers.word(value == threshold, value)
 
         return judge
 
     return make
 
 
-def _in(read: Callable[[Facts], str | None], absent: bool | None = None) -> Callable[[tuple[str, ...], str, int], Judge]:
-    def make(threshold: tuple[str, ...], queue: str, turns: int) -> Judge:
+def _in(read: Callable[[Facts], str | None], *, absent_is_false: bool = False) -> Maker:
+    def make(answers: Answers, threshold: tuple[str, ...], queue: str, turns: int) -> Judge:
         allowed = frozenset(threshold)
+        absent = answers.nothing if absent_is_false else answers.unknown
 
-        def judge(facts: Facts) -> Answer:
+        def judge(facts: Facts) -> Verdict:
             value = read(facts)
-            return (absent if value is None else value in allowed), value, None
+            return absent if value is None else answers.word(value in allowed, value)
 
         return judge
 
     return make
 
 
-def _trend(threshold: float, queue: str, turns: int) -> Judge:
-    return _below(lambda facts: facts.trend(turns))(threshold, queue, turns)
+def _trend(answers: Answers, threshold: float, queue: str, turns: int) -> Judge:
+    return _below(lambda facts: facts.trend(turns))(answers, threshold, queue, turns)
 
 
-def _says(read: Callable[[Facts], tuple[str, ...]]) -> Callable[[tuple[str, ...], str, int], Judge]:
-    def make(threshold: tuple[str, ...], queue: str, turns: int) -> Judge:
+def _says(read: Callable[[Facts], tuple[str, ...]]) -> Maker:
+    def make(answers: Answers, threshold: tuple[str, ...], queue: str, turns: int) -> Judge:
         find = phrase_finder(threshold)
 
-        def judge(facts: Facts) -> Answer:
+        def judge(facts: Facts) -> Verdict:
             for said in read(facts):
                 found = find(said)
                 if found is not None:
-                    return True, found, None
-            return False, None, None
+                    return answers.word(True, found)
+            return answers.nothing
 
         return judge
 
     return make
 
 
-def _pressed(threshold: tuple[str, ...], queue: str, turns: int) -> Judge:
+def _pressed(answers: Answers, threshold: tuple[str, ...], queue: str, turns: int) -> Judge:
     wanted = frozenset(threshold)
 
-    def judge(facts: Facts) -> Answer:
+    def judge(facts: Facts) -> Verdict:
         found = next((choice for choice in facts.choices if choice in wanted), None)
-        return found is not None, found, None
+        return answers.nothing if found is None else answers.word(True, found)
 
     return judge
 
 
-def _compared(read: Callable[[Facts, str], Json]) -> Callable[[Comparison, str, int], Judge]:
-    def make(wanted: Comparison, queue: str, turns: int) -> Judge:
-        name, operator, operand = wanted.name, wanted.operator, wanted.operand
+def _compared(read: Callable[[Facts, str], Json]) -> Maker:
+    def make(answers: Answers, wanted: Comparison, queue: str, turns: int) -> Judge:
+        name, test, operand = wanted.name, wanted.operator, wanted.operand
 
-        def judge(facts: Facts) -> Answer:
+        def judge(facts: Facts) -> Verdict:
             value = read(facts, name)
-            if operator == "present":
-                return (value is not None) is operand, value, None
+            if test == "present":
+                return answers.word((value is not None) is operand, value)
             if value is None:
-                return None, None, None
-            if operator == "at_least":
-                return (at := as_number(value)) >= operand, value, at - operand
-            if operator == "below":
-                return (at := as_number(value)) < operand, value, operand - at
-            if operator == "equals":
-                return _same(value, operand), value, None
-            return any(_same(value, one) for one in operand), value, None
+                return answers.unknown
+            if test == "at_least":
+                return answers.number((at := as_number(value)) >= operand, value, at - operand)
+            if test == "below":
+                return answers.number((at := as_number(value)) < operand, value, operand - at)
+            if test == "equals":
+                return answers.word(_same(value, operand), value)
+            return answers.word(any(_same(value, one) for one in operand), value)
 
         return judge
 
@@ -346,45 +370,39 @@ def _same(value: Json, operand: Json) -> bool:
 
 
 def _frustration(facts: Facts) -> float | None:
-    assert facts.turn is not None
-    return facts.turn.prediction.time_to_frustration_s if facts.turn.prediction is not None else None
+    prediction = facts.turn.prediction if facts.turn is not None else None
+    return prediction.time_to_frustration_s if prediction is not None else None
 
 
-def _before_service(margin: float, queue: str, turns: int) -> Judge:
-    def judge(facts: Facts) -> Answer:
+def _before_service(answers: Answers, margin: float, queue: str, turns: int) -> Judge:
+    def judge(facts: Facts) -> Verdict:
         value = _frustration(facts)
         seen = facts.queue(queue)
         if value is None or seen is None or seen.eta_s is None:
-            return None, value, None
+            return answers.unknown
         limit = seen.eta_s + margin
-        return value < limit, value, limit - value, limit
+        return Verdict(answers.name, value < limit, value, limit, limit - value)
 
     return judge
 
 
-def _queue_fact(name: str, test: Literal["at_least", "is"]) -> Callable[[Any, str, int], Judge]:
-    def make(threshold: Any, queue: str, turns: int) -> Judge:
+def _queue_fact(name: str, test: Callable[[Callable[[Facts], Any]], Maker]) -> Maker:
+    def make(answers: Answers, threshold: Any, queue: str, turns: int) -> Judge:
         def read(facts: Facts) -> Any:
             seen = facts.queue(queue)
             return None if seen is None else getattr(seen, name)
 
-        return (_at_least(read) if test == "at_least" else _is(read))(threshold, queue, turns)
+        return test(read)(answers, threshold, queue, turns)
 
     return make
 
 
-def _turn(name: str) -> Callable[[Facts], Any]:
-    def read(facts: Facts) -> Any:
-        return getattr(facts.turn, name)
-
-    return read
-
-
 def _customer(name: str) -> Callable[[Facts], Any]:
-    def read(facts: Facts) -> Any:
-        return getattr(facts.conversation.customer, name)
+    return operator.attrgetter(f"conversation.customer.{name}")
 
-    return read
+
+def _turn(name: str) -> Callable[[Facts], Any]:
+    return operator.attrgetter(f"turn.{name}")
 
 
 def _identified(facts: Facts) -> bool:
@@ -394,19 +412,18 @@ def _identified(facts: Facts) -> bool:
     raise ImpossibleValue(value, "true or false")
 
 
-def _error_code(facts: Facts) -> str | None:
-    assert facts.turn is not None
-    return facts.turn.failed_action.error_code if facts.turn.failed_action is not None else None
-
-
 def _failed(facts: Facts) -> bool:
-    assert facts.turn is not None
-    return facts.turn.failed_action is not None
+    return facts.turn is not None and facts.turn.failed_action is not None
+
+
+def _error_code(facts: Facts) -> str | None:
+    failed = facts.turn.failed_action if facts.turn is not None else None
+    return failed.error_code if failed is not None else None
 
 
 def _reply(facts: Facts) -> tuple[str, ...]:
-    assert facts.turn is not None
-    return (normalized(facts.turn.reply),) if facts.turn.reply else ()
+    reply = facts.turn.reply if facts.turn is not None else None
+    return (normalized(reply),) if reply else ()
 
 
 #: Every kind of leaf: how its value is written, how it is judged, what it reads, and the reason that it gives.
@@ -416,11 +433,11 @@ LEAVES: dict[str, LeafKind] = {
     "confidence_below": LeafKind(number(0, 1), _below(_turn("confidence")), "turn", "low_confidence"),
     "sentiment_below": LeafKind(number(-1, 1), _below(_turn("sentiment")), "turn", "negative_sentiment"),
     "sentiment_trend_below": LeafKind(number(-2, 2), _trend, "turn", "falling_sentiment"),
-    "misses_at_least": LeafKind(whole(1), _at_least(lambda facts: facts.misses), "turn", "repeated_misses"),
+    "misses_at_least": LeafKind(whole(1), _at_least(operator.attrgetter("misses")), "turn", "repeated_misses"),
     "failed_action": LeafKind(flag, _is(_failed), "turn", "failed_action"),
-    "error_code_in": LeafKind(texts, _in(_error_code, absent=False), "turn", "failed_action"),
+    "error_code_in": LeafKind(texts, _in(_error_code, absent_is_false=True), "turn", "failed_action"),
     "wants_handoff": LeafKind(flag, _is(_turn("wants_handoff")), "turn", "ai_request"),
-    "customer_says": LeafKind(phrases, _says(lambda facts: facts.texts), "any", "explicit_request"),
+    "customer_says": LeafKind(phrases, _says(operator.attrgetter("texts")), "any", "explicit_request"),
     "choice_in": LeafKind(texts, _pressed, "any", "explicit_request"),
     "reply_says": LeafKind(phrases, _says(_reply), "turn", "promised_human"),
     "entity": LeafKind(comparison, _compared(lambda facts, name: facts.entity(name)), "any"),
@@ -428,17 +445,17 @@ LEAVES: dict[str, LeafKind] = {
     "customer_tier_in": LeafKind(texts, _in(_customer("tier")), "any"),
     "lifetime_value_at_least": LeafKind(number(), _at_least(_customer("lifetime_value")), "any"),
     "customer_identified": LeafKind(flag, _is(_identified), "any"),
-    "channel_in": LeafKind(texts, _in(lambda facts: facts.conversation.channel), "any"),
+    "channel_in": LeafKind(texts, _in(operator.attrgetter("conversation.channel")), "any"),
     "locale_in": LeafKind(texts, _in(_customer("locale")), "any"),
-    "turns_at_least": LeafKind(whole(1), _at_least(lambda facts: facts.turns), "turn", "long_conversation"),
-    "elapsed_at_least_s": LeafKind(number(0), _at_least(lambda facts: facts.elapsed_s), "any", "long_conversation"),
+    "turns_at_least": LeafKind(whole(1), _at_least(operator.attrgetter("turns")), "turn", "long_conversation"),
+    "elapsed_at_least_s": LeafKind(number(0), _at_least(operator.attrgetter("elapsed_s")), "any", "long_conversation"),
     "frustration_within_s": LeafKind(
         number(0), _below(_frustration), "turn", "predicted_frustration", needs=("prediction",)
     ),
     "frustration_before_service": LeafKind(
         margin_s, _before_service, "turn", "predicted_frustration", needs=("prediction", "queue")
     ),
-    "queue_wait_at_least_s": LeafKind(number(0), _queue_fact("eta_s", "at_least"), "any", needs=("queue",)),
-    "queue_open": LeafKind(flag, _queue_fact("open", "is"), "any", needs=("queue",)),
-    "agents_available_at_least": LeafKind(whole(1), _queue_fact("available", "at_least"), "any", needs=("queue",)),
+    "queue_wait_at_least_s": LeafKind(number(0), _queue_fact("eta_s", _at_least), "any", needs=("queue",)),
+    "queue_open": LeafKind(flag, _queue_fact("open", _is), "any", needs=("queue",)),
+    "agents_available_at_least": LeafKind(whole(1), _queue_fact("available", _at_least), "any", needs=("queue",)),
 }

@@ -272,7 +272,7 @@ class Draft:
     previous: str | None
     linked: tuple[str, ...]
     timers: tuple[Timer, ...]
-    generations: tuple[tuple[str, int], ...]
+    generations: Mapping[str, int]
     messages: tuple[Message, ...]
     asked: tuple[Asked, ...]
     heard: tuple[str, ...]
@@ -318,10 +318,6 @@ class Draft:
     def offer(self, number: int) -> Offer | None:
         """Return the pending offer of that number."""
         return next((offer for offer in self.offers if offer.number == number), None)
-
-    def generation(self, timer: str) -> int:
-        """Return the last generation of a timer; 0 if it never ran."""
-        return next((last for name, last in self.generations if name == timer), 0)
 
 
 @attrs.frozen(slots=True, weakref_slot=False)

@@ -15,10 +15,18 @@ from transitions.core import Condition, EventData
 
 from .verdicts import Verdict
 
-__all__ = ["Engine", "Row", "STAY", "Slate", "row", "rows_of"]
+__all__ = ["Engine", "GuardFailed", "Row", "STAY", "Slate", "row", "rows_of"]
 
 #: The destination of an internal transition: data changes, the state does not.
 STAY = None
+
+
+class GuardFailed(Exception):
+    """A guard broke; its verdict says how."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.error)
+        self.verdict = verdict
 
 
 class Slate:
@@ -27,20 +35,33 @@ class Slate:
     Attributes:
         state: the state, which the machine moves.
         verdicts: the answers of all guards that were asked, in order.
+        recorded: answers by name that are taken as they are, where a guard's own facts were erased.
     """
 
-    __slots__ = ("_asked", "state", "verdicts")
+    __slots__ = ("_asked", "recorded", "state", "verdicts")
 
-    def __init__(self, state: str) -> None:
+    def __init__(self, state: str, recorded: Mapping[str, Verdict] | None = None) -> None:
         self.state: Any = state
+        self.recorded = recorded
         self.verdicts: list[Verdict] = []
         self._asked: dict[str, Verdict] = {}
 
     def ask(self, name: str, guard: Callable[[Any], Verdict]) -> Verdict:
-        """Return the guard's verdict; each guard is asked once a step and its verdict is kept."""
+        """Return the guard's verdict; each guard is asked once a step and its verdict is kept.
+
+        Raises:
+            GuardFailed: the guard raised.
+        """
         verdict = self._asked.get(name)
         if verdict is None:
-            verdict = self._asked[name] = guard(self)
+            if self.recorded is not None and name in self.recorded:
+                verdict = self.recorded[name]
+            else:
+                try:
+                    verdict = guard(self)
+                except Exception as error:
+                    raise GuardFailed(Verdict(name, None, error=f"{type(error).__name__}: {error}")) from error
+            self._asked[name] = verdict
             self.verdicts.append(verdict)
         return verdict
 
@@ -97,25 +118,21 @@ class SlimTransition(VerdictTransition):
             raise TypeError("slim transitions have neither `prepare` nor `before` callbacks: use the stock classes")
         self.guards = [condition.func for condition in self.conditions]
 
-    def fire(self, slate: Slate) -> bool:
-        """Go, if all conditions hold."""
-        for name, guard in self.guards:
-            if slate.ask(name, guard).holds is not True:
-                return False
-        if self.dest is not None:
-            slate.state = self.dest
-        for callback in self.after:
-            callback(slate)
-        return True
-
 
 class SlimEvent(Event):  # type: ignore[misc]
     """An event that tries its transitions in order and logs nothing."""
 
     def trigger(self, model: Slate, *args: Any, **kwargs: Any) -> bool:
-        """Fire the first transition whose conditions hold."""
+        """Take the first transition whose conditions hold: change the state, do the callbacks."""
         for transition in self.transitions[model.state]:
-            if transition.fire(model):
+            for name, guard in transition.guards:
+                if model.ask(name, guard).holds is not True:
+                    break
+            else:
+                if transition.dest is not None:
+                    model.state = transition.dest
+                for callback in transition.after:
+                    callback(model)
                 return True
         return False
 

@@ -52,13 +52,14 @@ class Facts:
         turns: AI turns since the boundary.
     """
 
-    __slots__ = ("_texts", "at", "choices", "conversation", "event", "misses", "replied", "turn", "turns")
+    __slots__ = ("_slope", "_texts", "at", "choices", "conversation", "event", "misses", "replied", "turn", "turns")
 
     def __init__(self, conversation: Conversation, event: Event, at: datetime) -> None:
         self.conversation = conversation
         self.event = event
         self.at = at
         self._texts: tuple[str, ...] | None = None
+        self._slope: tuple[float | None] | None = None
         self.choices = conversation.choices
         self.misses = conversation.misses
         self.turns = conversation.turns
@@ -108,15 +109,17 @@ class Facts:
         return observed.queues.get(name) if observed is not None else None
 
     def trend(self, turns: int) -> float | None:
-        """Return the least-squares slope of the sentiment per turn over the last `turns` AI turns.
+        """Return the least-squares slope of the sentiment per turn over the last `turns` AI turns (the policy's number).
 
         x is the turn's position among them; turns without a sentiment are left out; None with fewer than 3.
         """
-        sentiments = self.conversation.sentiments
-        if self.replied:
-            assert self.turn is not None
-            sentiments = (*sentiments, self.turn.sentiment)
-        return slope(sentiments[-turns:])
+        if self._slope is None:
+            sentiments = self.conversation.sentiments
+            if self.replied:
+                assert self.turn is not None
+                sentiments = (*sentiments, self.turn.sentiment)
+            self._slope = (slope(sentiments[-turns:]),)
+        return self._slope[0]
 
 
 def slope(sentiments: tuple[float | None, ...]) -> float | None:

@@ -41,13 +41,18 @@ def normalized(text: str) -> str:
 
 
 def phrase_finder(phrases: Iterable[str]) -> Callable[[str], str | None]:
-    """Return a function that finds the first of the phrases, as it is written in the policy, in a normalized text."""
-    by_form = {normalized(phrase): phrase for phrase in phrases}
-    pattern = re.compile("|".join(map(_bounded, by_form)))
-    search = pattern.search
+    """Return a function that finds the first of the phrases, in their order, in a normalized text.
+
+    It returns the phrase as it was given, or None. Whether a phrase occurs at all is looked at first, since that is much
+    cheaper than looking at edges, and the answer is nearly always no.
+    """
+    forms = [(normalized(phrase), phrase) for phrase in phrases]
+    searches = [(form, re.compile(_bounded(form)).search, phrase) for form, phrase in forms]
 
     def find(text: str) -> str | None:
-        found = search(text)
-        return by_form[found.group()] if found else None
+        for form, search, phrase in searches:
+            if form in text and search(text):
+                return phrase
+        return None
 
     return find

@@ -4,7 +4,7 @@ It lives for one step. Callbacks change the draft and add effects; nothing is pe
 particular events (in `guards` and `actions`), what is owed when (in `timers`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -19,15 +19,7 @@ from .triggers import Judged, failed_guard, judge
 from .values import Attachment, Json, QueueFacts
 from .verdicts import Verdict
 
-__all__ = ["GuardFailed", "Slate"]
-
-
-class GuardFailed(Exception):
-    """A guard of the table broke; `step` turns it into `guard_error`."""
-
-    def __init__(self, verdict: Verdict) -> None:
-        super().__init__(verdict.error)
-        self.verdict = verdict
+__all__ = ["Slate"]
 
 
 class Slate(EngineSlate):
@@ -39,7 +31,7 @@ class Slate(EngineSlate):
         c: the draft.
     """
 
-    __slots__ = ("_judged", "at", "before", "broken", "c", "effects", "event", "policy", "recorded", "refused")
+    __slots__ = ("_judged", "at", "before", "broken", "c", "effects", "event", "policy", "refused")
 
     def __init__(
         self,
@@ -50,12 +42,11 @@ class Slate(EngineSlate):
         recorded: Mapping[str, Verdict] | None = None,
         broken: Verdict | None = None,
     ) -> None:
-        super().__init__(before.state)
+        super().__init__(before.state, recorded)
         self.policy = policy
         self.before = before
         self.event: Any = event
         self.at = at
-        self.recorded = recorded
         self.broken = broken
         self.c: Draft = drafted(before)
         self.effects: list[Effect] = []
@@ -63,16 +54,6 @@ class Slate(EngineSlate):
         self._judged: Judged | None = None
 
     # --- for guards
-
-    def ask(self, name: str, guard: Callable[[Any], Verdict]) -> Verdict:
-        """Return the guard's verdict, or the recorded one; a guard that raises becomes `GuardFailed`."""
-        if self.recorded is not None and name in self.recorded:
-            verdict = self.recorded[name]
-            return super().ask(name, lambda _: verdict)
-        try:
-            return super().ask(name, guard)
-        except Exception as error:
-            raise GuardFailed(Verdict(name, None, error=f"{type(error).__name__}: {error}")) from error
 
     @property
     def judged(self) -> Judged:

@@ -13,13 +13,13 @@ from .actions.desk import rescind_all
 from .actions.waiting import end_handoff, look_at_queue
 from .conversation import Conversation, Draft, sealed
 from .effects import Effect
-from .engine import Engine
+from .engine import Engine, GuardFailed
 from .errors import HandoffUsageError
 from .events import AiTurn, ConversationStarted, CustomerMessage, Event, TimerFired
 from .fences import is_fenced_out
 from .policy import Policy
 from .refusals import Refusal
-from .slate import GuardFailed, Slate
+from .slate import Slate
 from .states import AGENT_STATES, AI_STATES, State, owner_of
 from .table import CONVERSATION
 from .timers import due, settle_timers
@@ -151,7 +151,7 @@ def _settle(slate: Slate, before: Conversation) -> Conversation:
             look_at_queue(slate, seen)
     fired = None
     if isinstance(event, TimerFired):
-        fired = (event.timer, event.generation if event.generation is not None else before.generation(event.timer))
+        fired = (event.timer, event.generation if event.generation is not None else before.generations.get(event.timer, 0))
     settle_timers(slate.policy, c, at, slate.effects, fired)
     return sealed(c)
 
@@ -175,7 +175,7 @@ def _start(policy: Policy, event: Event, at: datetime) -> Step:
         previous=event.previous,
         linked=(),
         timers=(),
-        generations=(),
+        generations={},
         messages=(),
         asked=(),
         heard=(),

@@ -4,7 +4,7 @@ Owed timers are derived from the snapshot after each step; nobody starts or canc
 basis is the same, else a new generation replaces it. What may not go in here: what a timer does when it fires (`table`).
 """
 
-from collections.abc import Iterator, Set
+from collections.abc import Set
 from datetime import datetime, timedelta
 
 from .conversation import Conversation, Draft, Timer
@@ -71,83 +71,87 @@ def settle_timers(policy: Policy, c: Draft, at: datetime, effects: list[Effect],
     started: list[Timer] = []
     for name, basis, when, key in _owed(policy.durations(c.channel), policy, c, at):
         for timer in running:
-            if timer.name == name and timer.key == key and timer.basis == basis:
+            if timer.basis == basis and timer.name == name and timer.key == key:
                 kept.append(timer)
                 break
         else:
-            generation = key if name == "offer" else c.generation(name) + 1
-            if name != "offer":
-                c.generations = (*[one for one in c.generations if one[0] != name], (name, generation))
+            if name == "offer":
+                generation = key
+            else:
+                generation = c.generations.get(name, 0) + 1
+                c.generations = {**c.generations, name: generation}
             timer = Timer(name, generation, when if when > at else at, basis, key)
             started.append(timer)
             effects.append(StartTimer(name, generation, timer.due))
-    if started or len(kept) != len(running):
-        replaced = {timer.name for timer in started} - SIDE_BY_SIDE
+    if len(kept) != len(running):
+        replaced = [timer.name for timer in started if timer.name not in SIDE_BY_SIDE]
         for timer in running:
             if timer not in kept and timer.name not in replaced:
                 effects.append(CancelTimer(timer.name, timer.generation))
     c.timers = (*kept, *started)
 
 
-def _owed(spans: Durations, policy: Policy, c: Draft, at: datetime) -> Iterator[_Owed]:
-    """Yield what the state owes: the table of the design, row by row."""
+def _owed(spans: Durations, policy: Policy, c: Draft, at: datetime) -> list[_Owed]:
+    """Return what the state owes: the table of the design, row by row."""
+    owed: list[_Owed] = []
     state = c.state
     if state in AI_STATES:
-        yield "bot_idle", c.active_at, c.active_at + spans.bot_idle, 0
+        owed.append(("bot_idle", c.active_at, c.active_at + spans.bot_idle, 0))
         if c.ai_reply_since is not None:
-            yield "ai_reply", c.ai_reply_since, c.ai_reply_since + spans.ai_reply, 0
+            owed.append(("ai_reply", c.ai_reply_since, c.ai_reply_since + spans.ai_reply, 0))
     elif state is State.ESCALATION_PENDING:
-        yield "context", c.entered, c.entered + spans.context, 0
+        owed.append(("context", c.entered, c.entered + spans.context, 0))
     elif state is State.QUEUED:
-        yield from _owed_in_line(spans, policy, c, at)
+        _owed_in_line(owed, spans, policy, c, at)
     elif state in AGENT_STATES:
-        yield from _owed_with_agent(spans, c)
+        _owed_with_agent(owed, spans, c)
     elif state is State.CALLBACK_PENDING:
         assert c.waiting is not None
         assert c.waiting.promise is not None
         promise = c.waiting.promise
-        yield "callback", promise.since, promise.due or promise.since + spans.callback, 0
-        return
+        owed.append(("callback", promise.since, promise.due or promise.since + spans.callback, 0))
+        return owed
     else:
         if state is State.WRAP_UP:
-            yield "wrap_up", c.entered, c.entered + spans.wrap_up, 0
-        return
+            owed.append(("wrap_up", c.entered, c.entered + spans.wrap_up, 0))
+        return owed
     for offer in c.offers:
-        yield "offer", offer.at, offer.deadline, offer.number
+        owed.append(("offer", offer.at, offer.deadline, offer.number))
     if c.left_at is not None:
-        yield "customer_gone", c.left_at, c.left_at + spans.customer_gone, 0
+        owed.append(("customer_gone", c.left_at, c.left_at + spans.customer_gone, 0))
+    return owed
 
 
-def _owed_in_line(spans: Durations, policy: Policy, c: Draft, at: datetime) -> Iterator[_Owed]:
+def _owed_in_line(owed: list[_Owed], spans: Durations, policy: Policy, c: Draft, at: datetime) -> None:
     handoff, waiting = c.handoff, c.waiting
     assert handoff is not None
     assert waiting is not None
-    yield "queue", c.entered, c.entered + spans.queue, 0
+    owed.append(("queue", c.entered, c.entered + spans.queue, 0))
     for index, step in enumerate(policy.queue_named(handoff.queue).step):
         if index in handoff.steps_done:
             continue
         if step.after_s is not None:
-            yield "queue_step", c.entered, c.entered + timedelta(seconds=step.after_s), index
+            owed.append(("queue_step", c.entered, c.entered + timedelta(seconds=step.after_s), index))
         elif step.when_wait_above_s is not None:
-            yield "queue_step", handoff.since, handoff.since + timedelta(seconds=step.when_wait_above_s), index
+            owed.append(("queue_step", handoff.since, handoff.since + timedelta(seconds=step.when_wait_above_s), index))
         elif waiting.seen is not None and waiting.seen.available == 0:
-            yield "queue_step", c.entered, at, index
+            owed.append(("queue_step", c.entered, at, index))
     if waiting.seen is not None and (waiting.seen.position is not None or waiting.seen.eta_s is not None):
         basis = waiting.told_at or c.entered
-        yield "eta_update", basis, basis + spans.eta_update, 0
+        owed.append(("eta_update", basis, basis + spans.eta_update, 0))
 
 
-def _owed_with_agent(spans: Durations, c: Draft) -> Iterator[_Owed]:
+def _owed_with_agent(owed: list[_Owed], spans: Durations, c: Draft) -> None:
     held = c.held
     assert held is not None
     transfer, parked = held.transfer, held.parked
     if transfer is not None:
-        yield "queue", transfer.at, transfer.at + spans.queue, 0
+        owed.append(("queue", transfer.at, transfer.at + spans.queue, 0))
     if parked is not None:
         # While a transfer waits, its queue timer leads out; nobody may close the conversation under it.
         if transfer is None:
-            yield "parked", parked.since, parked.until or parked.since + spans.parked, 0
+            owed.append(("parked", parked.since, parked.until or parked.since + spans.parked, 0))
     elif held.to_answer == "agent":
-        yield "agent_silent", held.turn_since, held.turn_since + spans.agent_silent, 0
+        owed.append(("agent_silent", held.turn_since, held.turn_since + spans.agent_silent, 0))
     elif transfer is None:
-        yield "customer_idle", held.turn_since, held.turn_since + spans.customer_idle, 0
+        owed.append(("customer_idle", held.turn_since, held.turn_since + spans.customer_idle, 0))

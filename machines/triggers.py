@@ -9,7 +9,7 @@ from datetime import datetime
 
 import attrs
 
-from .conditions import COMBINATORS, LEAVES, Condition, Leaf, compile_leaf, leaves_of, unknown_verdict
+from .conditions import COMBINATORS, LEAVES, Condition, Judge, Leaf, compile_leaf, guarded, leaves_of
 from .conversation import Conversation
 from .events import Event
 from .facts import Facts
@@ -18,20 +18,32 @@ from .verdicts import Verdict
 
 __all__ = ["Judged", "Trial", "cooldown_left", "failed_guard", "judge", "plan_of"]
 
+#: Values of which a leaf has one verdict object each.
+_PLAIN = (None, True, False)
 #: Kinds of leaf through which a repeated failure speaks; the cool-down does not hold those back.
 _FAILURE_LEAVES = frozenset({"failed_action", "error_code_in"})
 
 
 @attrs.frozen(eq=False)
 class Trial:
-    """A trigger made ready to be judged: its leaves compiled, its destination resolved."""
+    """A trigger made ready to be judged: its leaves compiled, its destination resolved.
+
+    Args:
+        judges, on_message: judge a leaf each, where there is an AI turn and on a customer's message.
+        unread: where every leaf reads an AI turn, the verdict on a customer's message, where nothing is known.
+        plain: verdicts made so far of leaves without a number, by the identities of the leaves' verdicts. Those are objects that
+            live as long as the trial, so that no other verdict can have the identity of one.
+    """
 
     trigger: Trigger
     route: Route
     explicit: bool
-    leaves: tuple[Callable[[Facts], Verdict], ...]
+    leaves: tuple[Leaf, ...]
+    judges: tuple[Judge, ...]
+    on_message: tuple[Judge, ...]
     combine: Callable[[tuple[bool | None, ...]], bool | None]
-    on_message: Verdict | None  # the constant answer on a customer's message, where every leaf reads a turn
+    unread: Verdict | None = None
+    plain: dict[tuple[int, ...], Verdict] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -72,13 +84,14 @@ def plan_of(policy: Policy) -> tuple[Trial, ...]:
 def _trial(policy: Policy, trigger: Trigger) -> Trial:
     route = policy.route(queue=trigger.queue, tier=trigger.tier, skills=trigger.skills)
     flat = leaves_of(trigger.when)
-    leaves = tuple(compile_leaf(leaf, route.queue, policy.context.trend_turns) for leaf in flat)
+    judges = [compile_leaf(leaf, route.queue, policy.context.trend_turns) for leaf in flat]
     combine = _combiner(trigger.when, iter(range(len(flat))).__next__)
-    constant = None
+    on_turn, on_message = zip(*judges, strict=True)
+    trial = Trial(trigger, route, trigger.is_explicit, tuple(flat), on_turn, on_message, combine)
     if all(LEAVES[leaf.kind].reads == "turn" for leaf in flat):
-        unknown = tuple(map(unknown_verdict, flat))
-        constant = _deciding(trigger.name, combine(tuple(v.holds for v in unknown)), unknown)
-    return Trial(trigger, route, trigger.is_explicit, leaves, combine, constant)
+        nothing_known = _weighed(trial, tuple([judge(None) for judge in on_message]))
+        return attrs.evolve(trial, unread=nothing_known)
+    return trial
 
 
 def _combiner(condition: Condition, index: Callable[[], int]) -> Callable[[tuple[bool | None, ...]], bool | None]:
@@ -129,13 +142,14 @@ def judge(
     """
     facts = Facts(conversation, event, at)
     left = cooldown_left(policy, conversation, at)
+    on_message = facts.turn is None
     verdicts = []
     held = []
     for trial in plan_of(policy):
         if recorded is not None and trial.trigger.name in recorded:
             verdict = recorded[trial.trigger.name]
-        elif facts.turn is None and trial.on_message is not None:
-            verdict = trial.on_message
+        elif on_message and trial.unread is not None:
+            verdict = trial.unread
         else:
             verdict = _judged(trial, facts, left)
         verdicts.append(verdict)
@@ -149,18 +163,33 @@ def judge(
 
 
 def _judged(trial: Trial, facts: Facts, cooldown: float | None) -> Verdict:
-    leaves = tuple([leaf(facts) for leaf in trial.leaves])
-    name = trial.trigger.name
-    for leaf in leaves:
-        if leaf.error is not None:
-            return Verdict(name, True, leaf.value, leaf.threshold, None, leaves, error=leaf.error)
-    holds = trial.combine(tuple([leaf.holds for leaf in leaves]))
-    verdict = _deciding(name, holds, leaves)
+    judges = trial.on_message if facts.turn is None else trial.judges
+    try:
+        leaves = tuple([judge(facts) for judge in judges])
+    except Exception:
+        leaves = tuple([guarded(judge, leaf, facts) for judge, leaf in zip(judges, trial.leaves, strict=True)])
+    key = tuple(map(id, leaves))
+    verdict = trial.plain.get(key)
+    if verdict is None:
+        verdict = _weighed(trial, leaves)
+        if all(leaf.margin is None and leaf.value in _PLAIN and leaf.error is None for leaf in leaves):
+            trial.plain[key] = verdict
+    holds = verdict.holds
+    if holds is False:
+        return verdict
     if holds is None and facts.replied and trial.trigger.when_missing == "holds":
         verdict = attrs.evolve(verdict, holds=True, margin=None)
-    if cooldown is not None and verdict.holds and not trial.explicit and not _fails_again(facts, leaves):
-        verdict = attrs.evolve(verdict, suppressed=True, cooldown_left_s=cooldown)
+    if cooldown is not None and verdict.holds and verdict.error is None and not trial.explicit:
+        if not _fails_again(facts, leaves):
+            verdict = attrs.evolve(verdict, suppressed=True, cooldown_left_s=cooldown)
     return verdict
+
+
+def _weighed(trial: Trial, leaves: tuple[Verdict, ...]) -> Verdict:
+    for leaf in leaves:
+        if leaf.error is not None:
+            return Verdict(trial.trigger.name, True, leaf.value, leaf.threshold, None, leaves, error=leaf.error)
+    return _deciding(trial.trigger.name, trial.combine(tuple([leaf.holds for leaf in leaves])), leaves)
 
 
 def _fails_again(facts: Facts, leaves: tuple[Verdict, ...]) -> bool:
@@ -184,5 +213,5 @@ def _reasons(trigger: Trigger, verdict: Verdict) -> list[str]:
 def failed_guard(policy: Policy, verdict: Verdict) -> Judged:
     """Return what follows when a guard of the table itself breaks in an AI state: the customer goes to a person."""
     trigger = Trigger(name="guard_error", when=Leaf("failed_action", True), reason="guard_error")
-    trial = Trial(trigger, policy.route(), False, (), lambda _: True, None)
+    trial = Trial(trigger, policy.route(), False, (), (), (), lambda _: True)
     return Judged((verdict,), (trial,), ("guard_error",))

@@ -3,10 +3,12 @@
 Kleene's three values are written True, False and None (unknown).
 """
 
+import operator
 from collections.abc import Sequence
 
 import attrs
 
+from .canonical import fields_writer, write_with
 from .values import Json
 
 __all__ = ["Verdict", "kleene_all", "kleene_any", "kleene_none"]
@@ -26,6 +28,7 @@ class Verdict:
         leaves: for a trigger, the verdict of each of its conditions.
         suppressed: for a trigger, that it held but the cool-down kept it back; `margin` is then still the condition's.
         error: what went wrong while it was evaluated (`guard_error`).
+        cooldown_left_s: for a suppressed trigger, the seconds for which the cool-down still runs.
     """
 
     name: str
@@ -37,6 +40,19 @@ class Verdict:
     suppressed: bool = False
     error: str | None = None
     cooldown_left_s: float | None = None
+    _text: str | None = attrs.field(default=None, init=False, eq=False, repr=False)
+
+    @property
+    def text(self) -> str:
+        """Its canonical text; made once, since most verdicts of a policy are the same objects again and again."""
+        if self._text is None:
+            object.__setattr__(self, "_text", _write(self))
+        assert self._text is not None
+        return self._text
+
+
+_write = fields_writer(Verdict)
+write_with(Verdict, operator.attrgetter("text"))
 
 
 def kleene_all(values: Sequence[bool | None]) -> bool | None:
