@@ -38,4 +38,3 @@ def log_step(step: Step) -> None:
         return
     reasons = list(after.handoff.reasons) if after.handoff is not None else []
     _log.info("handoff_moved", moved_from=str(step.before.state), reasons=reasons, **facts)
-

@@ -58,7 +58,8 @@ def _dict(value: dict[str, Any]) -> str:
     try:
         return _ENCODER.encode(value)
     except TypeError:
-        return "{%s}" % ",".join([f"{encode_basestring(str(key))}:{canonical(value[key])}" for key in sorted(value)])
+        parts = [f"{encode_basestring(str(key))}:{canonical(value[key])}" for key in sorted(value)]
+        return "{" + ",".join(parts) + "}"
 
 
 _WRITERS: dict[type, Callable[[Any], str]] = {
@@ -110,7 +111,7 @@ def fields_writer(cls: type) -> Callable[[Any], str]:
             names[f"default_{key}"] = default
             lines.append(f"    if x is not default_{key} and x != default_{key}: {written}")
     lines.append("    return '{' + ','.join(parts) + '}'")
-    exec("\n".join(lines), names)  # noqa: S102 - the text holds names of fields of our own classes and nothing else
+    exec("\n".join(lines), names)
     write: Callable[[Any], str] = names["write"]
     return write
 
@@ -127,6 +128,5 @@ _NONE = object()
 def _default(field: "attrs.Attribute[Any]") -> Any:
     if field.default is attrs.NOTHING:
         return _NONE
-    if isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]
-        return field.default.factory()
-    return field.default
+    default: Any = field.default
+    return default.factory() if isinstance(default, attrs.Factory) else default  # type: ignore[arg-type]

@@ -57,18 +57,18 @@ _ALL_EVENTS: dict[str, type[Event]] = {**EVENTS, PresenceChanged.type: PresenceC
 def _text(value: Json, _: Any) -> str:
     if value.__class__ is not str:
         raise ValueError(f"must be a string, not {_shown(value)}")
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _whole(value: Json, _: Any) -> int:
     if value.__class__ is not int:
         raise ValueError(f"must be a whole number, not {_shown(value)}")
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _number(value: Json, _: Any) -> float:
     if value.__class__ is float:
-        return value  # type: ignore[no-any-return]
+        return value
     if value.__class__ is not int:
         raise ValueError(f"must be a number, not {_shown(value)}")
     return float(value)
@@ -77,7 +77,7 @@ def _number(value: Json, _: Any) -> float:
 def _flag(value: Json, _: Any) -> bool:
     if value.__class__ is not bool:
         raise ValueError(f"must be true or false, not {_shown(value)}")
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _time(value: Json, _: Any) -> datetime:
@@ -95,14 +95,14 @@ def _time(value: Json, _: Any) -> datetime:
 def _map(value: Json, _: Any) -> Mapping[str, Json]:
     if value.__class__ is not dict:
         raise ValueError(f"must be an object, not {_shown(value)}")
-    return value  # type: ignore[no-any-return]
+    return value
 
 
-def _word(value: Json, kind: Any) -> str:
+def _word(value: Json, kind: Any) -> Json:
     if value not in get_args(kind):
         words = get_args(kind)
         raise ValueError(f"must be one of {', '.join(words)}, not {_shown(value)}")
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _member(value: Json, kind: Any) -> Any:
@@ -115,7 +115,7 @@ def _member(value: Json, kind: Any) -> Any:
 def _reference(value: Json, _: Any) -> int | str:
     if value.__class__ is not int and value.__class__ is not str:
         raise ValueError(f"must be a seq (whole number) or an id (string), not {_shown(value)}")
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _shown(value: Json) -> str:
@@ -124,7 +124,7 @@ def _shown(value: Json) -> str:
 
 
 def _is_list_of_texts(kind: Any) -> bool:
-    return kind == tuple[str, ...]
+    return bool(kind == tuple[str, ...])
 
 
 def _texts(value: Json, _: Any) -> tuple[str, ...]:
@@ -135,8 +135,12 @@ def _texts(value: Json, _: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _origin(kind: Any) -> Any:
+    return get_origin(kind)
+
+
 def _optional(kind: Any) -> bool:
-    return get_origin(kind) in (Union, UnionType) and type(None) in get_args(kind)
+    return _origin(kind) in (Union, UnionType) and type(None) in get_args(kind)
 
 
 def _make_converter(*, detailed: bool) -> cattrs.Converter:
@@ -214,16 +218,16 @@ def _make_converter(*, detailed: bool) -> cattrs.Converter:
 
     converter.register_structure_hook_func(lambda kind: kind is Any, lambda value, _: value)
     converter.register_structure_hook_factory(attrs.has, tables)
-    converter.register_structure_hook_func(lambda kind: get_origin(kind) is Literal, _word)
-    converter.register_structure_hook_factory(lambda kind: get_origin(kind) is tuple, tuples)
+    converter.register_structure_hook_func(lambda kind: _origin(kind) is Literal, _word)
+    converter.register_structure_hook_factory(lambda kind: _origin(kind) is tuple, tuples)
     converter.register_structure_hook_func(_is_list_of_texts, _texts)
-    converter.register_structure_hook_factory(lambda kind: get_origin(kind) in _MAPPINGS, mappings)
+    converter.register_structure_hook_factory(lambda kind: _origin(kind) in _MAPPINGS, mappings)
     converter.register_structure_hook_factory(_optional, optional)
     converter.register_structure_hook_func(lambda kind: kind == (int | str), _reference)
     converter.register_structure_hook_func(lambda k: isinstance(k, type) and issubclass(k, StrEnum), _member)
 
     converter.register_unstructure_hook(datetime, rfc3339)
-    converter.register_unstructure_hook_func(lambda kind: get_origin(kind) is tuple, lambda v: [converter.unstructure(o) for o in v])
+    converter.register_unstructure_hook_func(lambda kind: _origin(kind) is tuple, lambda v: [converter.unstructure(o) for o in v])
     converter.register_unstructure_hook_factory(
         attrs.has,
         lambda cls: make_dict_unstructure_fn(cls, converter, _cattrs_omit_if_default=True, **_renamed(cls)),
@@ -257,7 +261,7 @@ def event_from_data(data: Mapping[str, Json], *, place: str = "event") -> Event:
     """
     data = dict(data)
     name = data.pop("type", None)
-    cls = _ALL_EVENTS.get(name)  # type: ignore[arg-type]
+    cls = _ALL_EVENTS.get(name)
     if cls is None:
         _unknown_type(name, place)
     hook = _HOOKS.get(cls)
@@ -417,5 +421,3 @@ def agent_to_data(agent: Agent) -> dict[str, Json]:
 def agent_from_data(data: Mapping[str, Json]) -> Agent:
     """Return an agent's snapshot from JSON data."""
     return _FAST.structure(data, Agent)
-
-

@@ -15,7 +15,18 @@ from .phrases import normalized, phrase_finder
 from .values import Json
 from .verdicts import Verdict, kleene_all, kleene_any, kleene_none
 
-__all__ = ["COMBINATORS", "LEAVES", "Comparison", "Condition", "Group", "Leaf", "LeafKind", "compile_leaf", "guarded", "leaves_of"]
+__all__ = [
+    "COMBINATORS",
+    "LEAVES",
+    "Comparison",
+    "Condition",
+    "Group",
+    "Leaf",
+    "LeafKind",
+    "compile_leaf",
+    "guarded",
+    "leaves_of",
+]
 
 Judge = Callable[[Facts], Verdict]
 
@@ -449,9 +460,7 @@ LEAVES: dict[str, LeafKind] = {
     "locale_in": LeafKind(texts, _in(_customer("locale")), "any"),
     "turns_at_least": LeafKind(whole(1), _at_least(operator.attrgetter("turns")), "turn", "long_conversation"),
     "elapsed_at_least_s": LeafKind(number(0), _at_least(operator.attrgetter("elapsed_s")), "any", "long_conversation"),
-    "frustration_within_s": LeafKind(
-        number(0), _below(_frustration), "turn", "predicted_frustration", needs=("prediction",)
-    ),
+    "frustration_within_s": LeafKind(number(0), _below(_frustration), "turn", "predicted_frustration", needs=("prediction",)),
     "frustration_before_service": LeafKind(
         margin_s, _before_service, "turn", "predicted_frustration", needs=("prediction", "queue")
     ),

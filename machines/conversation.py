@@ -7,7 +7,7 @@ into the next snapshot. What may not go in here: rules (who may speak, what is o
 import operator
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Literal, cast
 
 import attrs
 
@@ -340,14 +340,14 @@ def _sealed_by_copy(draft: Draft) -> Conversation:
 
 def _sealed_in_place(draft: Draft) -> Conversation:
     """Turn a draft into a snapshot by exchanging its class: both have the same slots, so nothing is copied."""
-    draft.__class__ = Conversation  # type: ignore[assignment]
-    return draft  # type: ignore[return-value]
+    draft.__class__ = Conversation
+    return cast(Conversation, draft)
 
 
 def _classes_can_be_exchanged() -> bool:
     """Whether this interpreter exchanges the classes of objects with equal slots (CPython does)."""
     try:
-        Draft.__new__(Draft).__class__ = Conversation  # type: ignore[assignment]
+        Draft.__new__(Draft).__class__ = Conversation
     except TypeError:  # pragma: no cover - not on CPython
         return False
     return True

@@ -247,5 +247,25 @@ EFFECTS: dict[str, type[Effect]] = {
     )
 }
 
-__all__ = [cls.__name__ for cls in EFFECTS.values()]
-__all__ += ["EFFECTS", "Effect", "ResumeContract"]
+__all__ = [
+    "AskBot",
+    "CancelTimer",
+    "CloseTicket",
+    "DraftForAgent",
+    "EFFECTS",
+    "Effect",
+    "EndBotSession",
+    "NotifyAgents",
+    "OfferConversation",
+    "OpenTicket",
+    "PrepareContext",
+    "PrepopulateConsole",
+    "RecordFeedback",
+    "RelayToDesk",
+    "RescindOffer",
+    "ResumeBot",
+    "ResumeContract",
+    "SendToCustomer",
+    "StartTimer",
+    "UpdateTicket",
+]

@@ -93,17 +93,18 @@ def rows_of(*groups: Iterable[Row]) -> tuple[Row, ...]:
     return tuple(one for group in groups for one in group)
 
 
-class VerdictCondition(Condition):  # type: ignore[misc]
+class VerdictCondition(Condition):
     """A condition whose guard answers with a verdict."""
 
-    func: tuple[str, Callable[[Any], Verdict]]
+    func: Any
 
     def check(self, event_data: EventData) -> bool:
         """Ask the guard, as the stock transition does."""
-        return event_data.model.ask(*self.func).holds is True
+        model: Any = event_data.model
+        return model.ask(*self.func).holds is True
 
 
-class VerdictTransition(Transition):  # type: ignore[misc]
+class VerdictTransition(Transition):
     """A stock transition with our condition."""
 
     condition_cls = VerdictCondition
@@ -119,11 +120,12 @@ class SlimTransition(VerdictTransition):
         self.guards = [condition.func for condition in self.conditions]
 
 
-class SlimEvent(Event):  # type: ignore[misc]
+class SlimEvent(Event):
     """An event that tries its transitions in order and logs nothing."""
 
-    def trigger(self, model: Slate, *args: Any, **kwargs: Any) -> bool:
+    def trigger(self, model: Any, *args: Any, **kwargs: Any) -> bool:
         """Take the first transition whose conditions hold: change the state, do the callbacks."""
+        transition: Any
         for transition in self.transitions[model.state]:
             for name, guard in transition.guards:
                 if model.ask(name, guard).holds is not True:
@@ -137,12 +139,12 @@ class SlimEvent(Event):  # type: ignore[misc]
         return False
 
 
-class _SlimMachine(Machine):  # type: ignore[misc]
+class _SlimMachine(Machine):
     event_cls = SlimEvent
     transition_cls = SlimTransition
 
 
-class _StockMachine(Machine):  # type: ignore[misc]
+class _StockMachine(Machine):
     transition_cls = VerdictTransition
 
 
@@ -202,7 +204,7 @@ class Engine:
             for event in self.machine.events.values():
                 for transitions in event.transitions.values():
                     for transition in transitions:
-                        transition.dest = plain.get(transition.dest)
+                        transition.dest = plain.get(transition.dest or "")
         self._events = self.machine.events
 
     def fire(self, event: str, slate: Slate) -> bool:
@@ -230,6 +232,6 @@ class Engine:
             raise TypeError(f"{self.name}: {event} from {source}: the last row must have no guard")
 
 
-def _plain(state: str | None) -> str | None:
+def _plain(state: str | None) -> Any:
     """Return the plain string of a state: `transitions` would take an enumeration's member by its name."""
     return None if state is None else str.__str__(state)

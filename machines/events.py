@@ -47,8 +47,6 @@ CloseReason = Literal[
 ]
 DeferReason = Literal["none_available", "closed", "waited_too_long", "no_common_language", "offer_exhausted"]
 
-_event = attrs.frozen(kw_only=True)
-
 
 def _texts() -> Any:
     return attrs.field(default=(), converter=frozen_texts)
@@ -62,11 +60,7 @@ def _map() -> Any:
     return attrs.field(factory=dict, validator=is_finite_json)
 
 
-def _name() -> Any:
-    return attrs.field(validator=is_name)
-
-
-@_event
+@attrs.frozen(kw_only=True)
 class Event:
     """What all events share.
 
@@ -98,17 +92,17 @@ class Event:
         return self.type
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class ConversationStarted(Event):
     """A conversation began; `previous` names the closed one that it continues."""
 
     type: ClassVar[str] = "conversation_started"
-    channel: str = _name()
+    channel: str = attrs.field(validator=is_name)
     customer: Customer
     previous: str | None = None
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class CustomerUpdated(Event):
     """Facts about the customer, the channel or linked conversations changed."""
 
@@ -118,7 +112,7 @@ class CustomerUpdated(Event):
     linked: tuple[str, ...] = _texts()
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class CustomerMessage(Event):
     """The customer wrote, or pressed a button (`choice`)."""
 
@@ -130,7 +124,7 @@ class CustomerMessage(Event):
     replaces: str | None = None
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class AiTurn(Event):
     """The AI's reading of the last message, and the reply that it proposes.
 
@@ -162,7 +156,7 @@ class AiTurn(Event):
     bot: str | None = None
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class HandoffRequested(Event):
     """Somebody asked for a person without a trigger: a button, an API, the AI's tool."""
 
@@ -173,7 +167,7 @@ class HandoffRequested(Event):
     target: Target | None = None
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class HandoffWithdrawn(Event):
     """The customer no longer wants a person."""
 
@@ -182,7 +176,7 @@ class HandoffWithdrawn(Event):
     reason: str | None = None
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class ContextReady(Event):
     """What the person needs has been gathered."""
 
@@ -192,34 +186,34 @@ class ContextReady(Event):
     by: str | None = None
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class TicketOpened(Event):
     """A desk opened what `OpenTicket` asked for; `ticket` is its handle."""
 
     type: ClassVar[str] = "ticket_opened"
-    desk: str = _name()
+    desk: str = attrs.field(validator=is_name)
     ticket: str | None = None
     error: Json = _json()
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class TicketFailed(Event):
     """A desk could not open the ticket, and that is final."""
 
     type: ClassVar[str] = "ticket_failed"
-    desk: str = _name()
+    desk: str = attrs.field(validator=is_name)
     ticket: str | None = None
     error: Json = _json()
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class AgentEvent(Event):
     """What all events with an agent share."""
 
-    agent: str = _name()
+    agent: str = attrs.field(validator=is_name)
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class AgentAssigned(AgentEvent):
     """A desk, a supervisor, a router or an agent made `agent` the owner."""
 
@@ -229,7 +223,7 @@ class AgentAssigned(AgentEvent):
     override: bool = False
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class OfferEvent(AgentEvent):
     """What all events of an offer share; `offer` is its number within the conversation."""
 
@@ -238,42 +232,42 @@ class OfferEvent(AgentEvent):
     ranking: Json = _json()
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class OfferMade(OfferEvent):
     """The router offered the conversation to an agent, who has until `deadline`."""
 
     type: ClassVar[str] = "offer_made"
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class OfferAccepted(OfferEvent):
     """The agent took the offer."""
 
     type: ClassVar[str] = "offer_accepted"
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class OfferDeclined(OfferEvent):
     """The agent said no."""
 
     type: ClassVar[str] = "offer_declined"
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class OfferExpired(OfferEvent):
     """The agent said nothing in time."""
 
     type: ClassVar[str] = "offer_expired"
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class OfferRescinded(OfferEvent):
     """The offer was taken back."""
 
     type: ClassVar[str] = "offer_rescinded"
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class AgentMessage(AgentEvent):
     """An agent wrote.
 
@@ -299,7 +293,7 @@ class AgentMessage(AgentEvent):
         return self.audience == "customer" and not self.automatic
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class AgentParked(AgentEvent):
     """The agent waits for the customer or a third party; the conversation weighs nothing meanwhile."""
 
@@ -308,7 +302,7 @@ class AgentParked(AgentEvent):
     until: datetime | None = attrs.field(default=None, converter=as_utc)
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class AgentUnparked(AgentEvent):
     """The agent goes on."""
 
@@ -317,7 +311,7 @@ class AgentUnparked(AgentEvent):
     until: datetime | None = attrs.field(default=None, converter=as_utc)
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class AgentLost(AgentEvent):
     """The agent signed out, or the heartbeat stopped."""
 
@@ -325,7 +319,7 @@ class AgentLost(AgentEvent):
     reason: str | None = None
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class ConsultStarted(AgentEvent):
     """The owner asks a colleague; the customer is not told."""
 
@@ -334,7 +328,7 @@ class ConsultStarted(AgentEvent):
     note: str | None = None
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class ConsultEnded(AgentEvent):
     """The consultation is over."""
 
@@ -343,21 +337,21 @@ class ConsultEnded(AgentEvent):
     note: str | None = None
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class CopilotEngaged(AgentEvent):
     """The owner lets the AI draft."""
 
     type: ClassVar[str] = "copilot_engaged"
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class CopilotDisengaged(AgentEvent):
     """The owner writes alone again."""
 
     type: ClassVar[str] = "copilot_disengaged"
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class DraftProposed(Event):
     """The AI wrote a draft for the owner."""
 
@@ -368,7 +362,7 @@ class DraftProposed(Event):
     model: str | None = None
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class DraftResolved(AgentEvent):
     """The owner decided on a draft; accepted and edited drafts are sent as the agent's own words."""
 
@@ -379,7 +373,7 @@ class DraftResolved(AgentEvent):
     epoch: int | None = attrs.field(default=None, validator=Within(0))
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class ReturnedToAi(AgentEvent):
     """The agent gives the conversation back, with what has changed."""
 
@@ -391,7 +385,7 @@ class ReturnedToAi(AgentEvent):
     bot: str | None = None
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class TransferRequested(AgentEvent):
     """The owner asks somebody else to take over, and stays owner until somebody does."""
 
@@ -401,7 +395,7 @@ class TransferRequested(AgentEvent):
     reason: str | None = None
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class TransferCancelled(AgentEvent):
     """The owner keeps the conversation after all."""
 
@@ -411,7 +405,7 @@ class TransferCancelled(AgentEvent):
     reason: str | None = None
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class DispositionEvent(AgentEvent):
     """How an agent's work ended; `corrections` say what the AI got wrong (training data)."""
 
@@ -421,21 +415,21 @@ class DispositionEvent(AgentEvent):
     corrections: Mapping[str, Json] = _map()
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class AgentFinished(DispositionEvent):
     """The agent is done with the customer; wrap-up begins."""
 
     type: ClassVar[str] = "agent_finished"
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class AgentWrapped(DispositionEvent):
     """The agent is done with the paperwork."""
 
     type: ClassVar[str] = "agent_wrapped"
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class Offloaded(Event):
     """The router lets the AI try a waiting item, which keeps its place."""
 
@@ -443,7 +437,7 @@ class Offloaded(Event):
     reason: str | None = None
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class Reclaimed(Event):
     """An offloaded item goes back to its place."""
 
@@ -451,7 +445,7 @@ class Reclaimed(Event):
     reason: str | None = None
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class Deferred(Event):
     """No person now: a callback or a ticket is promised instead."""
 
@@ -461,7 +455,7 @@ class Deferred(Event):
     due: datetime | None = attrs.field(default=None, converter=as_utc)
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class CustomerLeft(Event):
     """The customer's connection went away."""
 
@@ -469,7 +463,7 @@ class CustomerLeft(Event):
     reason: str | None = None
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class CustomerReturned(Event):
     """The customer is back."""
 
@@ -477,7 +471,7 @@ class CustomerReturned(Event):
     reason: str | None = None
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class Closed(Event):
     """The conversation was ended; a `reason` outside the closed list is kept and counted as `other`."""
 
@@ -485,22 +479,22 @@ class Closed(Event):
     reason: str | None = None
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class DeliveryFailed(Event):
     """An effect could not be delivered; `attempts` 0 means that it was held back on purpose."""
 
     type: ClassVar[str] = "delivery_failed"
-    effect: str = _name()
+    effect: str = attrs.field(validator=is_name)
     error: Json = _json()
     attempts: int | None = attrs.field(default=None, validator=Within(0))
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class TimerFired(Event):
     """An owed timer fell due; for `offer` the generation is the offer's number."""
 
     type: ClassVar[str] = "timer_fired"
-    timer: str = _name()
+    timer: str = attrs.field(validator=is_name)
     generation: int | None = attrs.field(default=None, validator=Within(1))
 
     @property
@@ -509,15 +503,15 @@ class TimerFired(Event):
         return f"timer_{self.timer}"
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class PolicyChanged(Event):
     """From here on another policy decides."""
 
     type: ClassVar[str] = "policy_changed"
-    fingerprint: str = _name()
+    fingerprint: str = attrs.field(validator=is_name)
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class Feedback(Event):
     """The customer rated the conversation (`csat` 1..5)."""
 
@@ -527,12 +521,12 @@ class Feedback(Event):
     previous_rating: int | None = attrs.field(default=None, validator=Within(1, 5))
 
 
-@_event
+@attrs.frozen(kw_only=True)
 class PresenceChanged(Event):
     """A line of an agent's own stream. `capacity` is in weighted units, `skills` are levels 1..5."""
 
     type: ClassVar[str] = "presence_changed"
-    agent: str = _name()
+    agent: str = attrs.field(validator=is_name)
     presence: Presence | None = None
     capacity: float | None = attrs.field(default=None, validator=Within(0))
     tiers: tuple[str, ...] | None = None
@@ -590,5 +584,52 @@ EVENTS: dict[str, type[Event]] = {
 #: Events that are planned; a recording that holds one is told so by name.
 RESERVED_EVENTS = ("approval_requested", "approval_resolved")
 
-__all__ = [cls.__name__ for cls in EVENTS.values()]
-__all__ += ["EVENTS", "AgentEvent", "DispositionEvent", "Event", "OfferEvent", "PresenceChanged", "RESERVED_EVENTS"]
+__all__ = [
+    "AgentAssigned",
+    "AgentEvent",
+    "AgentFinished",
+    "AgentLost",
+    "AgentMessage",
+    "AgentParked",
+    "AgentUnparked",
+    "AgentWrapped",
+    "AiTurn",
+    "Closed",
+    "ConsultEnded",
+    "ConsultStarted",
+    "ContextReady",
+    "ConversationStarted",
+    "CopilotDisengaged",
+    "CopilotEngaged",
+    "CustomerLeft",
+    "CustomerMessage",
+    "CustomerReturned",
+    "CustomerUpdated",
+    "Deferred",
+    "DeliveryFailed",
+    "DispositionEvent",
+    "DraftProposed",
+    "DraftResolved",
+    "EVENTS",
+    "Event",
+    "Feedback",
+    "HandoffRequested",
+    "HandoffWithdrawn",
+    "OfferAccepted",
+    "OfferDeclined",
+    "OfferEvent",
+    "OfferExpired",
+    "OfferMade",
+    "OfferRescinded",
+    "Offloaded",
+    "PolicyChanged",
+    "PresenceChanged",
+    "RESERVED_EVENTS",
+    "Reclaimed",
+    "ReturnedToAi",
+    "TicketFailed",
+    "TicketOpened",
+    "TimerFired",
+    "TransferCancelled",
+    "TransferRequested",
+]

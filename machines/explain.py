@@ -133,9 +133,7 @@ def _decision(policy: Policy, step: Step) -> list[str]:
         elif verdict.holds:
             lines.append(f"Trigger {trigger.name} holds: {trigger_in_words(verdict)}.")
     if moved:
-        lines += [
-            _GUARDS_IN_WORDS[v.name] for v in step.verdicts if v.holds is True and v.name in _GUARDS_IN_WORDS
-        ]
+        lines += [_GUARDS_IN_WORDS[v.name] for v in step.verdicts if v.holds is True and v.name in _GUARDS_IN_WORDS]
     if before is not None and after.handoff is not None and _reasons(before) != after.handoff.reasons:
         told = ", ".join(after.handoff.reasons)
         if told:
@@ -345,7 +343,7 @@ def _subject(verdict: Verdict) -> str:
 
 def _operator(verdict: Verdict) -> str | None:
     if isinstance(verdict.threshold, dict):
-        return next(key for key in verdict.threshold if key != "name")
+        return str(next(key for key in verdict.threshold if key != "name"))
     return None
 
 

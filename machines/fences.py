@@ -206,7 +206,7 @@ def fences_of(event: type[Event]) -> tuple[Fence, ...]:
 
 def is_fenced_out(slate: Slate) -> bool:
     """Ask the fences in order; return whether one refused the event."""
-    for fence in fences_of(type(slate.event)):
+    for fence in fences_of(slate.event.__class__):
         fence(slate)
         if slate.refused is not None:
             return True

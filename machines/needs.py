@@ -7,13 +7,14 @@ import attrs
 
 from .conditions import LEAVES, leaves_of
 from .conversation import Conversation
-from .events import AgentLost, AiTurn, ContextReady, CustomerMessage, Event, HandoffRequested, TimerFired
+from .events import AgentLost, AiTurn, ContextReady, CustomerMessage, Event, TimerFired
 from .policy import Policy
 from .states import AI_STATES, State
 from .triggers import plan_of
 
 __all__ = ["Needs", "needs"]
 
+_IN_LINE = frozenset({State.QUEUED, State.CALLBACK_PENDING})
 _NOTHING_TO_SEE = frozenset({State.WRAP_UP, State.CLOSED})
 
 
@@ -45,18 +46,17 @@ def needs(policy: Policy, before: Conversation | None, event: Event) -> Needs:
                     queues.append(trial.route.queue)
                 if "prediction" in wanted and isinstance(event, AiTurn) and event.prediction is None:
                     prediction = True
-    elif before.handoff is not None and (
-        before.state is not State.ESCALATION_PENDING
-        or isinstance(event, ContextReady | HandoffRequested)
-        or _is_timer(event, "context")
-    ):
-        # On the way into the line, in it, and back into it: is a person possible, at which place, how soon?
-        if before.state in (State.ESCALATION_PENDING, State.QUEUED, State.CALLBACK_PENDING):
-            queues.append(before.handoff.queue)
-        elif isinstance(event, AgentLost) or _is_timer(event, "agent_silent"):
-            queues.append(before.handoff.queue)
+    elif before.handoff is not None and _looks_at_line(before.state, event):
+        queues.append(before.handoff.queue)
     known = event.observed.queues if event.observed is not None else {}
     return Needs(tuple(dict.fromkeys(queue for queue in queues if queue not in known)), prediction)
+
+
+def _looks_at_line(state: State, event: Event) -> bool:
+    """On the way into the line, in it, and back into it: is a person possible, at which place, how soon?"""
+    if state is State.ESCALATION_PENDING:
+        return isinstance(event, ContextReady) or _is_timer(event, "context")
+    return state in _IN_LINE or isinstance(event, AgentLost) or _is_timer(event, "agent_silent")
 
 
 def _is_timer(event: Event, name: str) -> bool:

@@ -41,8 +41,6 @@ __all__ = [
     "Trigger",
 ]
 
-_table = attrs.frozen(kw_only=True)
-
 #: What the system says where a policy gives no text of its own; an empty text is not sent.
 DEFAULT_TEXTS: Mapping[str, str] = MappingProxyType(
     {
@@ -67,11 +65,7 @@ def _count(default: int, low: int = 0) -> Any:
     return attrs.field(default=default, validator=Within(low))
 
 
-def _text() -> Any:
-    return attrs.field(validator=attrs.validators.min_len(1))
-
-
-@_table
+@attrs.frozen(kw_only=True)
 class Head:
     """`[policy]`: what the policy is called. `schema` is the version of this format."""
 
@@ -80,7 +74,7 @@ class Head:
     version: str = ""
 
 
-@_table
+@attrs.frozen(kw_only=True)
 class Trigger:
     """`[[trigger]]`: when the AI hands over, and to whom.
 
@@ -91,7 +85,7 @@ class Trigger:
         when_missing: what an unknown result counts as, on an AI turn only.
     """
 
-    name: str = _text()
+    name: str = attrs.field(validator=attrs.validators.min_len(1))
     when: Condition
     reason: str | None = None
     tier: str | None = None
@@ -112,7 +106,7 @@ class Trigger:
         return all(leaf.kind in ("customer_says", "choice_in") for leaf in leaves_of(self.when))
 
 
-@_table
+@attrs.frozen(kw_only=True)
 class ContextRules:
     """`[context]`: what travels to the person."""
 
@@ -121,7 +115,7 @@ class ContextRules:
     trend_turns: int = _count(4, 3)
 
 
-@_table
+@attrs.frozen(kw_only=True)
 class ResumeRules:
     """`[resume]`: how the AI takes up again. Seconds; AI turns."""
 
@@ -129,7 +123,7 @@ class ResumeRules:
     settle_turns: int = _count(2, 1)
 
 
-@_table
+@attrs.frozen(kw_only=True)
 class AiRules:
     """`[ai]`: what is asked of the AI's turns."""
 
@@ -152,7 +146,7 @@ TIMED = (
 )
 
 
-@_table
+@attrs.frozen(kw_only=True)
 class TimerOverrides:
     """`[timers.by_channel.<channel>]`: seconds that differ on one channel."""
 
@@ -169,7 +163,7 @@ class TimerOverrides:
     wrap_up_s: float | None = attrs.field(default=None, validator=Within(0))
 
 
-@_table
+@attrs.frozen(kw_only=True)
 class TimerRules:
     """`[timers]`: seconds that each state may last."""
 
@@ -187,14 +181,14 @@ class TimerRules:
     by_channel: Mapping[str, TimerOverrides] = attrs.field(factory=dict)
 
 
-@_table
+@attrs.frozen(kw_only=True)
 class Tier:
     """`[[tier]]`: a tier of agents."""
 
-    name: str = _text()
+    name: str = attrs.field(validator=attrs.validators.min_len(1))
 
 
-@_table
+@attrs.frozen(kw_only=True)
 class Slo:
     """`slo`: the share of items that should be answered within so many seconds."""
 
@@ -202,7 +196,7 @@ class Slo:
     share: float = attrs.field(validator=Within(0, 1))
 
 
-@_table
+@attrs.frozen(kw_only=True)
 class StepFilter:
     """`only`: which items a queue step concerns."""
 
@@ -210,7 +204,7 @@ class StepFilter:
     intent_in: tuple[str, ...] | None = None
 
 
-@_table
+@attrs.frozen(kw_only=True)
 class QueueStep:
     """`[[queue.step]]`: what happens to an item that waits; exactly one of the three `after_`/`when_` keys.
 
@@ -251,11 +245,11 @@ class QueueStep:
         return self.only.intent_in is None or intent in self.only.intent_in
 
 
-@_table
+@attrs.frozen(kw_only=True)
 class Queue:
     """`[[queue]]`: a line in which items wait; `tier` defaults to the queue's own name."""
 
-    name: str = _text()
+    name: str = attrs.field(validator=attrs.validators.min_len(1))
     tier: str | None = None
     routed_by: Literal["kit", "desk"] = "kit"
     hours: str | None = None
@@ -265,7 +259,7 @@ class Queue:
     step: tuple[QueueStep, ...] = ()
 
 
-@_table
+@attrs.frozen(kw_only=True)
 class OfferRules:
     """`[offer]`: seconds, and how many ring at once."""
 
@@ -276,7 +270,7 @@ class OfferRules:
     lost_after_s: float = _seconds(60)
 
 
-@_table
+@attrs.frozen(kw_only=True)
 class Limits:
     """`[limits]`: how often, within one handoff."""
 
@@ -284,14 +278,14 @@ class Limits:
     offloads: int = _count(1)
 
 
-@_table
+@attrs.frozen(kw_only=True)
 class CallbackRules:
     """`[callback]`: how often a callback is tried before it becomes a ticket."""
 
     attempts: int = _count(3)
 
 
-@_table
+@attrs.frozen(kw_only=True)
 class HoursRules:
     """`[hours.<name>]`: opening hours as `HH:MM-HH:MM` by day, in `zone`."""
 
@@ -308,18 +302,18 @@ class HoursRules:
     holidays: str | None = None
 
 
-@_table
+@attrs.frozen(kw_only=True)
 class CopilotRules:
     """`[copilot]`: whether the AI drafts from the moment an agent accepts."""
 
     engage: Literal["manual", "on_accept"] = "manual"
 
 
-@_table
+@attrs.frozen(kw_only=True)
 class Destination:
     """`[[destination]]`: what may leave, to whom, for what purpose."""
 
-    name: str = _text()
+    name: str = attrs.field(validator=attrs.validators.min_len(1))
     purpose: str = ""
     fields: tuple[str, ...] = ()
 

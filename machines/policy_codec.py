@@ -158,9 +158,7 @@ def _mapping(value: Json, kind: Any) -> dict[str, Any]:
 
 
 def _table_hook(cls: type, converter: cattrs.Converter) -> Any:
-    structure = make_dict_structure_fn(
-        cls, converter, _cattrs_forbid_extra_keys=True, _cattrs_detailed_validation=True
-    )
+    structure: Any = make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True, _cattrs_detailed_validation=True)
 
     def hook(value: Json, _: Any) -> Any:
         if not isinstance(value, Mapping):
@@ -174,9 +172,9 @@ def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=True, forbid_extra_keys=True, omit_if_default=True)
     for kind, words in ((str, "a string"), (int, "a whole number"), (float, "a number"), (bool, "true or false")):
         converter.register_structure_hook(kind, _strict(kind, words))
-    converter.register_structure_hook_func(lambda kind: get_origin(kind) is Literal, _literal)
-    converter.register_structure_hook_func(lambda kind: get_origin(kind) is tuple, _tuple)
-    converter.register_structure_hook_func(lambda kind: get_origin(kind) is not None and _is_mapping(kind), _mapping)
+    converter.register_structure_hook_func(lambda kind: _origin(kind) is Literal, _literal)
+    converter.register_structure_hook_func(lambda kind: _origin(kind) is tuple, _tuple)
+    converter.register_structure_hook_func(lambda kind: _origin(kind) is not None and _is_mapping(kind), _mapping)
     converter.register_structure_hook_factory(attrs.has, _table_hook)
     converter.register_structure_hook_func(lambda kind: kind == Condition, lambda value, _: _condition(value))
     converter.register_unstructure_hook_func(lambda kind: kind == Condition, _condition_data)
@@ -184,13 +182,17 @@ def _make_converter() -> cattrs.Converter:
         attrs.has, lambda cls: make_dict_unstructure_fn(cls, converter, _cattrs_omit_if_default=True)
     )
     converter.register_unstructure_hook_func(
-        lambda kind: get_origin(kind) is tuple, lambda value: [converter.unstructure(one) for one in value]
+        lambda kind: _origin(kind) is tuple, lambda value: [converter.unstructure(one) for one in value]
     )
     return converter
 
 
+def _origin(kind: Any) -> Any:
+    return get_origin(kind)
+
+
 def _is_mapping(kind: Any) -> bool:
-    origin = get_origin(kind)
+    origin = _origin(kind)
     return isinstance(origin, type) and issubclass(origin, Mapping)
 
 
@@ -235,5 +237,3 @@ def guess(word: Any, known: Any) -> str:
 def _short(value: Any) -> str:
     shown = canonical(value) if isinstance(value, str | int | float | bool | list | dict) else repr(value)
     return shown if len(shown) <= 60 else f"{shown[:57]}..."
-
-

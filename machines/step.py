@@ -222,5 +222,3 @@ def advance(policy: Policy, before: Conversation | None, event: Event) -> Iterat
                 break
             before = fired.after
     yield step(policy, before, event)
-
-

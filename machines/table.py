@@ -29,9 +29,7 @@ _ROWS = rows_of(
     row("ai_turn", RESUMED, QUEUED, when="keeps_a_place a_trigger_holds", do="read_turn reclaim enter_queue"),
     row("ai_turn", RESUMED, QUEUED, when="keeps_a_place turn_went_wrong", do="read_turn reclaim enter_queue"),
     row("ai_turn", RESUMED, PENDING, when="a_trigger_holds", do="read_turn escalate"),
-    row(
-        "ai_turn", RESUMED, CLOSED, when="ai_wants_to_close", do="read_turn answer_message say_reply close_as_resolved_by_ai"
-    ),
+    row("ai_turn", RESUMED, CLOSED, when="ai_wants_to_close", do="read_turn answer_message say_reply close_as_resolved_by_ai"),
     row("ai_turn", RESUMED, BOT, when="has_settled", do="read_turn answer_message say_reply settle"),
     row("ai_turn", RESUMED, STAY, do="read_turn answer_message say_reply"),
     row("ai_turn", {QUEUED, CALLBACK}, STAY, do="read_turn answer_message say_reply"),

@@ -127,11 +127,7 @@ class CustomerChange:
 
     def merged(self, customer: Customer) -> Customer:
         """Return `customer` with the changes applied."""
-        given = {
-            name: value
-            for name in ("id", "tier", "locale", "lifetime_value")
-            if (value := getattr(self, name)) is not None
-        }
+        given = {name: value for name in ("id", "tier", "locale", "lifetime_value") if (value := getattr(self, name)) is not None}
         return attrs.evolve(customer, **given, attributes={**customer.attributes, **self.attributes})
 
 
@@ -192,9 +188,7 @@ class Target:
 class Actor:
     """Who caused an event, where that is not plain from its type."""
 
-    kind: str = attrs.field(
-        validator=attrs.validators.in_(("customer", "ai", "agent", "supervisor", "desk", "api", "system"))
-    )
+    kind: str = attrs.field(validator=attrs.validators.in_(("customer", "ai", "agent", "supervisor", "desk", "api", "system")))
     id: str | None = None
 
 

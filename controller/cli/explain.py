@@ -25,7 +25,9 @@ _COLOURS = {"customer": "cyan", "ai": "green", "agent": "magenta", "timer": "yel
 @click.argument("file", metavar="FILE")
 @click.option("--conversation", metavar="ID", help="Which conversation. Without it, the ids in the file are listed.")
 @click.option("--seq", type=click.IntRange(1), metavar="N", help="Only this line, and every condition that was judged there.")
-@click.option("--policy", "policy_name", metavar="P", help="A TOML file or a bundled name. Default: the recorded one, else general.")
+@click.option(
+    "--policy", "policy_name", metavar="P", help="A TOML file or a bundled name. Default: the recorded one, else general."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def command(file: str, conversation: str | None, seq: int | None, policy_name: str | None, as_json: bool) -> int:
     """Say why each decision of a recorded conversation was made: guard, value, threshold, margin.

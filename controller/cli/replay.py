@@ -8,7 +8,6 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from ..sessions.reader import Source, sources_of
 from ..sessions.replaying import Job, parse_until, replay_sessions
@@ -21,10 +20,17 @@ __all__ = ["command"]
 
 @click.command("replay", short_help="Replay recorded sessions through a policy, and verify their steps.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE..")
-@click.option("--policy", "policy_name", metavar="P", help="A TOML file or a bundled name. Default: the recorded one, else general.")
-@click.option("--record", type=click.Path(dir_okay=False, path_type=Path), metavar="OUT", help="Write the accepted events with their steps.")
 @click.option(
-    "--sessions-out", type=click.Path(dir_okay=False, path_type=Path), metavar="OUT", help="Write a JSON line for each conversation."
+    "--policy", "policy_name", metavar="P", help="A TOML file or a bundled name. Default: the recorded one, else general."
+)
+@click.option(
+    "--record", type=click.Path(dir_okay=False, path_type=Path), metavar="OUT", help="Write the accepted events with their steps."
+)
+@click.option(
+    "--sessions-out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="OUT",
+    help="Write a JSON line for each conversation.",
 )
 @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes that share the work.")
 @click.option("--skip-bad-lines", is_flag=True, help="Count and list lines that cannot be used, and go on.")
@@ -44,8 +50,8 @@ def command(
 
     FILE is a recording in JSON Lines, gzipped or not; `-` reads standard input; `general` and `banking` are bundled.
 
-    Sessions that were recorded with their steps are verified step by step; others are decided anew, with their timers. The digest is
-    the same for the same sessions, whatever their order in the file and the number of workers.
+    Sessions that were recorded with their steps are verified step by step; others are decided anew, with their timers.
+    The digest is the same for the same sessions, whatever their order in the file and the number of workers.
 
     Exit code 1 means that a step differs from its record under the same policy.
     """
@@ -96,7 +102,9 @@ def _keep_policy(name: str, record: Path, console: Console) -> None:
     text, _ = policy_text(name)
     if target.resolve() != Path(name).resolve():
         target.write_text(text, encoding="utf-8")
-        console.print(f"The policy was written to {target}, where a replay of {record.name} finds it.", highlight=False, soft_wrap=True)
+        console.print(
+            f"The policy was written to {target}, where a replay of {record.name} finds it.", highlight=False, soft_wrap=True
+        )
 
 
 def _warn(tally: Tally, console: Console) -> None:
@@ -121,12 +129,15 @@ def _print(tally: Tally, seconds: float, sources: list[Source], policy: str | No
     console.print(f"\n[bold]{title}[/]  policy {policy or 'as recorded, else general'}", soft_wrap=True)
     console.print(f"{tally.sessions:,} sessions, {tally.events:,} events, {data['events_per_second']:,} events a second")
     console.print(f"Handed over: [bold]{tally.escalated:,}[/] sessions{share}\n")
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    for name in ("Why it was handed over", "Moves", "Where they ended", "Refused"):
-        table.add_column(name, vertical="top")
-    table.add_row(*(_counted(data[key]) for key in ("reasons", "transitions", "final_states", "refused")))
-    console.print(table)
-    console.print()
+    for heading, key in (
+        ("Why", "reasons"),
+        ("Moves", "transitions"),
+        ("Where they ended", "final_states"),
+        ("How they closed", "close_reasons"),
+        ("Refused events", "refused"),
+    ):
+        if data[key]:
+            console.print(f"[bold]{heading}[/]\n{_counted(data[key])}\n")
     for words in data["differences"]:
         console.print(words, markup=False, soft_wrap=True)
     console.print(_verified(tally), soft_wrap=True)
@@ -136,7 +147,7 @@ def _print(tally: Tally, seconds: float, sources: list[Source], policy: str | No
 def _counted(counts: dict[str, int]) -> str:
     rows = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     width = max((len(f"{count:,}") for count in counts.values()), default=0)
-    return "\n".join(f"{count:>{width},} {name.replace('->', ' → ')}" for name, count in rows) or "–"
+    return "\n".join(f"  {count:>{width},}  {name.replace('->', ' → ')}" for name, count in rows)
 
 
 def _verified(tally: Tally) -> str:

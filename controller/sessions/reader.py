@@ -122,10 +122,10 @@ def read_lines(sources: list[Source], progress: Callable[[int], None] | None = N
 @contextlib.contextmanager
 def _opened(source: Source) -> Iterator[tuple[IO[bytes], Callable[[], int]]]:
     """Open an input as bytes, gunzipped where it is gzipped; also say how many of its bytes on disk were read."""
-    file = sys.stdin.buffer if source.path is None else source.path.open("rb")
+    file: Any = sys.stdin.buffer if source.path is None else source.path.open("rb")
     try:
-        zipped = file.peek(2)[:2] == _GZIP  # type: ignore[attr-defined]
-        stream: Any = io.BufferedReader(gzip.GzipFile(fileobj=file), 1 << 16) if zipped else file  # type: ignore[arg-type]
+        zipped = file.peek(2)[:2] == _GZIP
+        stream: Any = io.BufferedReader(gzip.GzipFile(fileobj=file), 1 << 16) if zipped else file
         yield stream, (file.tell if source.path is not None else lambda: 0)
     finally:
         if source.path is not None:

@@ -163,9 +163,9 @@ def _in_parallel(job: Job, folder: Path, progress: Progress | None) -> Tally:
         futures = [pool.submit(_work, plain, policy, worker, str(folder)) for worker in range(job.workers)]
         waiting = set(futures)
         while waiting:
-            finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_EXCEPTION)
+            _, waiting = wait(waiting, timeout=0.2, return_when=FIRST_EXCEPTION)
             if progress is not None:
-                progress(min(done))
+                progress(min(done[:]))
         errors = [error for future in futures if (error := future.exception()) is not None]
         bad = sorted((e for e in errors if isinstance(e, _BadLine)), key=lambda error: error.args[0])
         if bad:
@@ -290,7 +290,7 @@ class _Worker:
                             aside = aside or _Aside(self.folder / f"aside-{self.index}-{depth}-{self.runs}", stack, depth)
                             aside.put(name, line)
                             continue
-                        self._check_first(event, recorded, line)
+                        self._check_first(event, line)
                         session = sessions[name] = _Session(
                             self._policy_for(recorded), name, _position(line.source.index, line.number)
                         )
@@ -326,7 +326,7 @@ class _Worker:
         agents[event.agent] = event.seq or expected
         self.tally.events += 1
 
-    def _check_first(self, event: Event, recorded: RecordedStep | None, line: Line) -> None:
+    def _check_first(self, event: Event, line: Line) -> None:
         if event.type != "conversation_started":
             raise RecordingError(
                 line.place,
@@ -421,7 +421,9 @@ class _Worker:
 
 
 def _wrong_seq(line: Line, seq: int | None, expected: int) -> RecordingError:
-    return RecordingError(line.place, f"seq is {seq}, and {expected} was expected", "number the lines of a conversation 1, 2, 3 ..")
+    return RecordingError(
+        line.place, f"seq is {seq}, and {expected} was expected", "number the lines of a conversation 1, 2, 3 .."
+    )
 
 
 def _short(value: Any) -> str:
@@ -439,9 +441,7 @@ class _Aside:
         folder.mkdir()
         self.folder = folder
         self.depth = depth
-        self._files: list[IO[bytes]] = [
-            stack.enter_context((folder / str(part)).open("wb")) for part in range(_PARTS)
-        ]
+        self._files: list[IO[bytes]] = [stack.enter_context((folder / str(part)).open("wb")) for part in range(_PARTS)]
 
     def put(self, name: str, line: Line) -> None:
         """Put one line aside."""

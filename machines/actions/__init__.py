@@ -23,9 +23,5 @@ def _refusal(name: str) -> Callable[[Slate], None]:
 #: Every callback by its name.
 CALLBACKS: dict[str, Callable[[Any], None]] = {
     **{f"refuse_{name}": _refusal(name) for name in REFUSALS},
-    **{
-        name: getattr(module, name)
-        for module in (ai, desk, people, records, waiting)
-        for name in module.__all__
-    },
+    **{name: getattr(module, name) for module in (ai, desk, people, records, waiting) for name in module.__all__},
 }

@@ -89,10 +89,7 @@ def answer_message(slate: Slate) -> None:
     c = slate.c
     named = answered(slate, event.in_reply_to)
     c.asked = tuple(
-        [
-            attrs.evolve(one, answered=True) if not one.answered and (named is None or one is named) else one
-            for one in c.asked
-        ]
+        [attrs.evolve(one, answered=True) if not one.answered and (named is None or one is named) else one for one in c.asked]
     )
     c.ai_reply_since = next((one.at for one in c.asked if not one.answered and one.epoch == c.epoch), None)
 

@@ -1,5 +1,7 @@
 """The agents' side: taking the floor, speaking, parking, drafts, transfers, and giving the floor up."""
 
+from typing import Any
+
 import attrs
 
 from ..conversation import AgentDraft, Handoff, Held, Parked, Transfer, Waiting
@@ -56,7 +58,7 @@ def _held(slate: Slate) -> Held:
     return slate.c.held
 
 
-def _hold(slate: Slate, **changes: object) -> None:
+def _hold(slate: Slate, **changes: Any) -> None:
     slate.c.held = attrs.evolve(_held(slate), **changes)
 
 
@@ -375,4 +377,3 @@ def lose_owner(slate: Slate) -> None:
     """The owner is gone or silent: the first wait is kept."""
     leave_floor(slate)
     slate.c.waiting = Waiting()
-

@@ -1,6 +1,7 @@
 """The customer waits: escalation, the queue and its steps, callbacks, offload and reclaim."""
 
 from datetime import datetime
+from typing import Any, Literal
 
 import attrs
 
@@ -123,7 +124,7 @@ def _handoff(slate: Slate) -> Handoff:
     return slate.c.handoff
 
 
-def _change(slate: Slate, **changes: object) -> None:
+def _change(slate: Slate, **changes: Any) -> None:
     slate.c.handoff = attrs.evolve(_handoff(slate), **changes)
 
 
@@ -275,7 +276,7 @@ def fall_back_to_ticket_or_callback(slate: Slate) -> None:
     _promise(slate, slate.policy.queue_named(_handoff(slate).queue).fallback, "waited_too_long", None)
 
 
-def _promise(slate: Slate, kind: str, reason: str, due: datetime | None) -> None:
+def _promise(slate: Slate, kind: Literal["callback", "ticket"], reason: str, due: datetime | None) -> None:
     c = slate.c
     waiting = _waiting(slate)
     seen = slate.facts_of(_handoff(slate).queue)
