@@ -24,6 +24,7 @@ from .events import (
     AgentParked,
     AiTurn,
     Closed,
+    ContextReady,
     ConversationStarted,
     CustomerMessage,
     Deferred,
@@ -41,6 +42,7 @@ from .events import (
     TransferRequested,
 )
 from .policy import Policy
+from .refusals import Refusal
 from .states import State
 from .step import Step
 from .values import Json
@@ -86,7 +88,6 @@ _GUARDS_IN_WORDS: dict[str, str] = {
     "resume_failed": "The AI did not take up the floor that it was given.",
     "has_settled": "The AI has answered well often enough since it got the floor back.",
     "ai_wants_to_close": "The AI says that it is done.",
-    "unfenced": "The turn did not say under which epoch it was composed; it was taken as of now.",
 }
 
 
@@ -106,13 +107,27 @@ class Account:
 
 def account_of(policy: Policy, step: Step) -> Account:
     """Return one step in sentences."""
-    what = _what(step.event)
+    what = _what(step)
     at = step.after.at if step.refused is None else (step.event.at or step.after.at)
     if step.refused is not None:
-        facts = ", ".join(f"{name} {_plain(value)}" for name, value in step.refused.facts.items() if value is not None)
-        told = f"Refused ({step.refused.name}): {step.refused.sentence}"
-        return Account(at, what, (f"{told} [{facts}]" if facts else told,))
+        return Account(at, what, (_refusal_in_words(step.refused),))
     return Account(at, what, tuple(_decision(policy, step)))
+
+
+def _refusal_in_words(refused: Refusal) -> str:
+    told = f"Refused ({refused.name}): {refused.sentence}"
+    owner = refused.facts.get("owner")
+    if owner is not None:
+        return f"{told} It is with {_OWNERS_IN_WORDS.get(owner, owner.replace(':', ' '))}."
+    facts = ", ".join(f"{name} {_plain(value)}" for name, value in refused.facts.items() if value is not None)
+    return f"{told} [{facts}]" if facts else told
+
+
+_OWNERS_IN_WORDS = {
+    "ai": "the AI",
+    "system": "the system, since the customer waits for a person",
+    "nobody": "nobody",
+}
 
 
 def _decision(policy: Policy, step: Step) -> list[str]:
@@ -156,7 +171,10 @@ def _whom(conversation: Conversation) -> str:
 # --- events
 
 
-def _what(event: Event) -> str:
+def _what(step: Step) -> str:
+    event = step.event
+    if isinstance(event, AiTurn):
+        return _ai_turn(event, "answers" if step.reply == "accepted" else "proposes")
     for cls, words in _EVENTS_IN_WORDS.items():
         if isinstance(event, cls):
             return words(event)
@@ -167,11 +185,14 @@ def _what(event: Event) -> str:
 
 
 def _quoted(text: str) -> str:
+    """Return a text in quotation marks, cut where it is long, and a full stop after it where it has no end of its own."""
     text = " ".join(text.split())
-    return f"“{text}”" if len(text) <= _LONG else f"“{text[: _LONG - 1]}…”"
+    if len(text) > _LONG:
+        return f"“{text[: _LONG - 1]}…”"
+    return f"“{text}”" if text.endswith((".", "!", "?", "…")) else f"“{text}”."
 
 
-def _ai_turn(event: AiTurn) -> str:
+def _ai_turn(event: AiTurn, verb: str) -> str:
     read = []
     if event.intent is not None:
         read.append(f"intent {event.intent}")
@@ -188,8 +209,8 @@ def _ai_turn(event: AiTurn) -> str:
         read.append("it asks for a person")
     if event.wants_close:
         read.append("it says that it is done")
-    proposed = f"The AI proposes {_quoted(event.reply)}" if event.reply else "The AI proposes no reply"
-    return f"{proposed}{' [' + '; '.join(read) + ']' if read else ''}."
+    said = f"The AI {verb}: {_quoted(event.reply)}" if event.reply else "The AI has no reply."
+    return f"{said} [{'; '.join(read)}]" if read else said
 
 
 def _started(event: ConversationStarted) -> str:
@@ -209,30 +230,30 @@ def _offer(event: OfferEvent) -> str:
 
 def _agent_wrote(event: AgentMessage) -> str:
     if event.audience == "internal":
-        return f"Agent {event.agent} noted for colleagues: {_quoted(event.text)}."
-    return f"Agent {event.agent} wrote: {_quoted(event.text)}."
+        return f"Agent {event.agent} noted for colleagues: {_quoted(event.text)}"
+    return f"Agent {event.agent} wrote: {_quoted(event.text)}"
 
 
 def _returned(event: ReturnedToAi) -> str:
-    told = f": {_quoted(event.instruction)}" if event.instruction else ""
+    told = f": {_quoted(event.instruction)}" if event.instruction else "."
     facts = ", ".join(f"{name} = {_plain(value)}" for name, value in event.facts.items())
-    return f"Agent {event.agent} gave it back to the AI{told}{f' [{facts}]' if facts else ''}."
+    return f"Agent {event.agent} gave it back to the AI{told}{f' [{facts}]' if facts else ''}"
 
 
 _EVENTS_IN_WORDS: dict[type[Event], Callable[..., str]] = {
     ConversationStarted: _started,
-    CustomerMessage: lambda e: f"The customer wrote {_quoted(e.text)}{f' and chose {e.choice}' if e.choice else ''}.",
-    AiTurn: _ai_turn,
+    CustomerMessage: lambda e: f"The customer wrote: {_quoted(e.text)}{f' [chose {e.choice}]' if e.choice else ''}",
     HandoffRequested: _asked,
     OfferEvent: _offer,
     AgentMessage: _agent_wrote,
     AgentAssigned: lambda e: f"Agent {e.agent} was assigned by {e.by or 'somebody'}.",
     AgentParked: lambda e: f"Agent {e.agent} parked it, waiting for the {e.waiting_for.replace('_', ' ')}.",
+    ContextReady: lambda e: f"The context for the person is ready{f': {_quoted(e.summary)}' if e.summary else '.'}",
     ReturnedToAi: _returned,
-    TransferRequested: lambda e: f"Agent {e.agent} asked for a transfer{f': {_quoted(e.note)}' if e.note else ''}.",
-    DraftProposed: lambda e: f"The AI drafted {_quoted(e.text)}.",
+    TransferRequested: lambda e: f"Agent {e.agent} asked for a transfer{f': {_quoted(e.note)}' if e.note else '.'}",
+    DraftProposed: lambda e: f"The AI drafted: {_quoted(e.text)}",
     DraftResolved: lambda e: f"Agent {e.agent}: draft {e.draft} {e.resolution}.",
-    TimerFired: lambda e: f"Timer {e.timer}: {_TIMERS_IN_WORDS.get(e.timer, 'it fired.')}",
+    TimerFired: lambda e: f"{_TIMERS_IN_WORDS.get(e.timer, 'A timer fired.')} [timer {e.timer}]",
     Deferred: lambda e: f"A {e.kind} is promised: {e.reason.replace('_', ' ')}.",
     TicketOpened: lambda e: f"{e.desk} opened ticket {e.ticket or '(without a number)'}.",
     TicketFailed: lambda e: f"{e.desk} could not open a ticket ({_plain(e.error)}).",
@@ -329,6 +350,8 @@ def leaf_in_words(verdict: Verdict) -> str:
         return f"{subject} {_plain(value)} is {compared} {_plain(_limit(verdict))} (by {_plain(abs(verdict.margin))})"
     if _operator(verdict) == "present":
         return f"{subject} is {'known' if value is not None else 'not known'}"
+    if name == "intent":
+        return f"{subject} is {value}" if verdict.holds else f"{subject} is {value}, not {_limit(verdict)}"
     is_or_not = "is" if verdict.holds else "is not"
     shown = f"{subject} {_plain(value)}" if value is not None else f"{subject} (none)"
     several = isinstance(_limit(verdict), list)

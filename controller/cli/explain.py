@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from handoff_kit.machines import Policy, RecordingError, Replay, Replayed
+from handoff_kit.machines import Policy, RecordingError, Replay, Replayed, Step
 from handoff_kit.machines.codec import RecordedStep, verdict_to_data
 from handoff_kit.machines.explain import account_of, closest, trigger_in_words
 from handoff_kit.machines.states import State
@@ -136,10 +136,15 @@ def _conclusion(done: list[tuple[int, Replayed]]) -> str:
         step = replayed.step
         if step.before is not None and step.after.state is State.ESCALATION_PENDING and step.refused is None:
             reasons = ", ".join(step.after.handoff.reasons) if step.after.handoff is not None else ""
-            return f"\nHanded over at #{seq}: {reasons}. It ended {steps[-1].after.state}."
+            return f"\nHanded over at #{seq}: {reasons}. {_end(steps[-1])}"
     near = closest(steps)
     told = ""
     if near is not None:
         step, verdict = near
         told = f" Trigger {verdict.name} came closest: {trigger_in_words(verdict)}."
-    return f"\nNever handed over.{told} It ended {steps[-1].after.state}."
+    return f"\nNever handed over.{told} {_end(steps[-1])}"
+
+
+def _end(last: Step) -> str:
+    why = f" ({last.after.ending})" if last.after.ending else ""
+    return f"It ended {last.after.state}{why}."
