@@ -108,7 +108,7 @@ class _AgentSlate(EngineSlate):
     __slots__ = ("agent", "refused")
 
     def __init__(self, agent: Agent) -> None:
-        super().__init__(agent.presence)
+        super().__init__(agent.presence.value)
         self.agent = agent
         self.refused: Refusal | None = None
 

@@ -8,7 +8,6 @@ What may not go in here: files and lines (the shell reads those), policies (`pol
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from enum import StrEnum
 from types import UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
@@ -21,7 +20,9 @@ from .canonical import canonical, rfc3339, text_digest
 from .conversation import Conversation
 from .errors import RecordingError, SnapshotError
 from .events import EVENTS, RESERVED_EVENTS, Event, PresenceChanged
+from .offers import OfferState
 from .policy_codec import guess, told
+from .states import Presence, State
 from .step import Step
 from .table import MACHINE_FINGERPRINT
 from .values import Json
@@ -224,7 +225,9 @@ def _make_converter(*, detailed: bool) -> cattrs.Converter:
     converter.register_structure_hook_factory(lambda kind: _origin(kind) in _MAPPINGS, mappings)
     converter.register_structure_hook_factory(_optional, optional)
     converter.register_structure_hook_func(lambda kind: kind == (int | str), _reference)
-    converter.register_structure_hook_func(lambda k: isinstance(k, type) and issubclass(k, StrEnum), _member)
+    for words in (State, Presence, OfferState):
+        # By class: they are strings too, and the hook for strings would leave them plain.
+        converter.register_structure_hook(words, _member)
 
     converter.register_unstructure_hook(datetime, rfc3339)
     converter.register_unstructure_hook_func(lambda kind: _origin(kind) is tuple, lambda v: [converter.unstructure(o) for o in v])
@@ -313,8 +316,9 @@ def verdict_to_data(verdict: Verdict) -> dict[str, Json]:
 
 
 def verdict_from_data(data: Mapping[str, Json]) -> Verdict:
-    """Return a verdict from a JSON object."""
-    return _FAST.structure(data, Verdict)
+    """Return a verdict from a JSON object that `verdict_to_data` made."""
+    leaves = tuple(map(verdict_from_data, data.get("leaves", ())))
+    return Verdict(**{**data, "leaves": leaves})
 
 
 def _effects_text(step: Step) -> str:

@@ -39,7 +39,7 @@ class _OfferSlate(Slate):
     __slots__ = ("refused",)
 
     def __init__(self, state: OfferState) -> None:
-        super().__init__(state)
+        super().__init__(state.value)
         self.refused: str | None = None
 
 

@@ -44,7 +44,8 @@ class Replayed:
         result: `stepped` (nothing to compare with), `verified`, `mismatch`, or `changed` (decided by another policy than the
             recorded one).
         differences: for `mismatch` and `changed`.
-        erased: fields of the event were erased, so its recorded verdicts were taken and its effects not compared.
+        erased: fields of the event were erased. From the first such event on, the conversation's recorded verdicts are taken and
+            its effects are not compared, since later ones may quote what was erased.
     """
 
     step: Step
@@ -62,13 +63,14 @@ class Replay:
         overrun: timers that were passed over, since the record goes on after them.
     """
 
-    __slots__ = ("_spent", "conversation", "overrun", "policy", "verifying")
+    __slots__ = ("_erased", "_spent", "conversation", "overrun", "policy", "verifying")
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.conversation: Conversation | None = None
         self.verifying = False
         self.overrun = 0
+        self._erased = False
         self._spent: set[tuple[str, int]] = set()
 
     def feed(self, event: Event, recorded: RecordedStep | None = None) -> list[Replayed]:
@@ -82,12 +84,13 @@ class Replay:
                 raise HandoffUsageError(f"conversation {event.conversation!r} does not begin with conversation_started")
             self.verifying = recorded is not None
         out = [] if self.verifying or self.conversation is None else self._fire(event.at, may_close=False)
+        self._erased = self._erased or bool(event.erased)
         verdicts = None
-        if event.erased and recorded is not None:
+        if self._erased and recorded is not None:
             verdicts = tuple(map(verdict_from_data, recorded.verdicts))
         done = step(self.policy, self.conversation, event, recorded=verdicts)
         self.conversation = done.after
-        out.append(Replayed(done) if recorded is None else self._compared(done, recorded))
+        out.append(Replayed(done, erased=bool(event.erased)) if recorded is None else self._compared(done, recorded))
         return out
 
     def run_until(self, at: datetime) -> list[Replayed]:
@@ -116,7 +119,7 @@ class Replay:
             differences = [
                 Difference(name, getattr(recorded, name), now[name])
                 for name in _COMPARED
-                if getattr(recorded, name) != now[name] and not (erased and name in ("effects", "verdicts"))
+                if getattr(recorded, name) != now[name] and not (self._erased and name == "effects")
             ]
         if not differences:
             return Replayed(done, "verified", (), erased)

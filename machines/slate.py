@@ -42,7 +42,7 @@ class Slate(EngineSlate):
         recorded: Mapping[str, Verdict] | None = None,
         broken: Verdict | None = None,
     ) -> None:
-        super().__init__(before.state, recorded)
+        super().__init__(before.state.value, recorded)
         self.policy = policy
         self.before = before
         self.event: Any = event

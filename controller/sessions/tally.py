@@ -53,7 +53,7 @@ class Tally:
         """Add another worker's counts."""
         for field in attrs.fields(Tally):
             mine, theirs = getattr(self, field.name), getattr(other, field.name)
-            if isinstance(mine, Counter) or isinstance(mine, set):
+            if isinstance(mine, Counter | set):
                 mine.update(theirs)
             elif isinstance(mine, list):
                 setattr(self, field.name, sorted([*mine, *theirs])[:_KEPT])

@@ -11,7 +11,6 @@ __all__ = [
     "answer_message",
     "ask_bot",
     "await_ai",
-    "end_bot_session",
     "fall_back",
     "hear",
     "miss_a_turn",

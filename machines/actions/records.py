@@ -7,6 +7,7 @@ from ..events import Closed, CustomerUpdated, Feedback, PolicyChanged
 from ..slate import Slate
 from .ai import end_bot_session
 from .desk import end_tickets
+from .people import leave_floor
 
 __all__ = [
     "change_policy",
@@ -69,6 +70,7 @@ def record_feedback(slate: Slate) -> None:
 
 def _close(slate: Slate, reason: str, *, ticket_goes_on: bool = False) -> None:
     c = slate.c
+    leave_floor(slate)
     c.ending = reason
     if ticket_goes_on:
         slate.update_ticket("continued_by_ticket")

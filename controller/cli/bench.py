@@ -1,0 +1,119 @@
+"""`handoff bench`: what this library costs, measured against baselines in the same run.
+
+What may not go in here: measuring (in `benchmarks`).
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import attrs
+import click
+from rich.console import Console
+from rich.table import Table
+
+from ..benchmarks import core as measuring
+from ..benchmarks.core import DEFAULT, QUICK, Result, Telling
+from ..benchmarks.session import described
+
+__all__ = ["command"]
+
+
+@click.group("bench", short_help="Measure this library against baselines in the same run.")
+def command() -> None:
+    """Measure this library against baselines in the same run.
+
+    Figures are ratios: the ways that are compared take turns in each of several rounds, and the median of the rounds' ratios
+    counts. Absolute times say more about the machine.
+    """
+
+
+@command.command("core", short_help="A step, replay, memory.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Rounds of a step, 15 by default; what takes seconds has at most 3.",
+)
+@click.option("--quick", is_flag=True, help="Smaller sizes and fewer rounds: figures in seconds, less sure.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def core(rounds: int | None, quick: bool, as_json: bool) -> None:
+    """Measure one step, replay in one process and in several, and memory.
+
+    A step is compared with dispatch written by hand, with plain dictionaries, and with what the defaults of transitions and
+    attrs would cost; all give the same steps, which is checked before anything is timed. Replay is compared with msgspec and
+    dispatch by hand; without msgspec that goal is not measured.
+
+    The exit code is 0 whether or not a goal is met.
+    """
+    plan = QUICK if quick else DEFAULT
+    if rounds is not None:
+        plan = attrs.evolve(plan, rounds=rounds)
+    with _progress() as tell:
+        results = list(measuring.measure(plan, tell))
+    if as_json:
+        click.echo(json.dumps(_data(results, plan), indent=2, ensure_ascii=False))
+    else:
+        _print(results, quick)
+
+
+@contextmanager
+def _progress() -> Iterator[Telling]:
+    """Say on a terminal what is being measured."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with Console(stderr=True).status("Measuring") as status:
+        yield lambda words: status.update(f"Measuring {words}")
+
+
+def _data(results: list[Result], plan: measuring.Plan) -> dict[str, Any]:
+    return {
+        "machine": measuring.machine(),
+        "session": described(),
+        "plan": attrs.asdict(plan),
+        "goals": [attrs.asdict(result) for result in results],
+    }
+
+
+_VERDICTS = {True: "[green]met[/]", False: "[red]missed[/]", None: ""}
+
+
+def _print(results: list[Result], quick: bool) -> None:
+    console = Console(highlight=False)
+    about = measuring.machine()
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 2, 1, 0))
+    table.add_column("Goal", no_wrap=True)
+    table.add_column("What", min_width=34, overflow="fold")
+    table.add_column("Median", justify="right", no_wrap=True)
+    table.add_column("Target", max_width=12)
+    table.add_column("", no_wrap=True)
+    for result in results:
+        what = f"{result.what}\n[dim]{result.formula}[/]"
+        table.add_row(result.goal, what, _figures(result), result.target, _VERDICTS[result.met])
+    console.print(f"\n{described()}")
+    console.print(f"{about['cores']} cores, {about['processor']}, {about['system']}, {about['python']}; {versions}\n")
+    console.print(table)
+    for note in dict.fromkeys(f"Goal {result.goal}: {result.note}." for result in results if result.note):
+        console.print(note)
+    words = "Median of the rounds; below it the lowest and the highest of so many."
+    console.print(words + (" Quick: less sure than a whole run." if quick else ""))
+
+
+def _figures(result: Result) -> str:
+    """Return the median, and below it the bounds over how many rounds."""
+    measured = result.measured
+    if measured is None:
+        return "not measured"
+    median = _shown(measured.median, result.unit)
+    if measured.rounds == 1:
+        return median
+    return f"{median}\n[dim]{_shown(measured.low)}..{_shown(measured.high)} ({measured.rounds})[/]"
+
+
+def _shown(value: float, unit: str = "") -> str:
+    number = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}"
+    return f"{number} {unit}".rstrip()
