@@ -35,14 +35,12 @@ class Slate:
     Attributes:
         state: the state, which the machine moves.
         verdicts: the answers of all guards that were asked, in order.
-        recorded: answers by name that are taken as they are, where a guard's own facts were erased.
     """
 
-    __slots__ = ("_asked", "recorded", "state", "verdicts")
+    __slots__ = ("_asked", "state", "verdicts")
 
-    def __init__(self, state: str, recorded: Mapping[str, Verdict] | None = None) -> None:
+    def __init__(self, state: str) -> None:
         self.state: Any = state
-        self.recorded = recorded
         self.verdicts: list[Verdict] = []
         self._asked: dict[str, Verdict] = {}
 
@@ -54,13 +52,10 @@ class Slate:
         """
         verdict = self._asked.get(name)
         if verdict is None:
-            if self.recorded is not None and name in self.recorded:
-                verdict = self.recorded[name]
-            else:
-                try:
-                    verdict = guard(self)
-                except Exception as error:
-                    raise GuardFailed(Verdict(name, None, error=f"{type(error).__name__}: {error}")) from error
+            try:
+                verdict = guard(self)
+            except Exception as error:
+                raise GuardFailed(Verdict(name, None, error=f"{type(error).__name__}: {error}")) from error
             self._asked[name] = verdict
             self.verdicts.append(verdict)
         return verdict

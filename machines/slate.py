@@ -27,11 +27,12 @@ class Slate(EngineSlate):
 
     Attributes:
         event: typed as Any, since each row's callbacks know which class their event has.
+        recorded: triggers' verdicts by name that are taken as they are, where an event's fields were erased.
         at: the event's time, or the conversation's last where that is later.
         c: the draft.
     """
 
-    __slots__ = ("_judged", "at", "before", "broken", "c", "effects", "event", "policy", "refused")
+    __slots__ = ("_judged", "at", "before", "broken", "c", "effects", "event", "policy", "recorded", "refused")
 
     def __init__(
         self,
@@ -42,7 +43,8 @@ class Slate(EngineSlate):
         recorded: Mapping[str, Verdict] | None = None,
         broken: Verdict | None = None,
     ) -> None:
-        super().__init__(before.state.value, recorded)
+        super().__init__(before.state.value)
+        self.recorded = recorded
         self.policy = policy
         self.before = before
         self.event: Any = event

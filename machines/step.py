@@ -81,7 +81,7 @@ def step(
         policy: the policy that decides.
         before: the conversation as it is; None where it does not exist yet.
         event: what happened; `at` must be given.
-        recorded: verdicts that are taken as they are, where the event's own fields were erased.
+        recorded: triggers' verdicts that are taken as they are, where fields that they read were erased.
         engine: the machine; the default serves everybody, others are for tests and measurements.
 
     Raises:
