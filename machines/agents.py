@@ -182,7 +182,7 @@ def step_agent(
     changes: dict[str, Any] = {"presence": Presence(slate.state), "at": max(at, now.at), "version": now.version + 1}
     if isinstance(event, AgentLost) and event.agent == name:
         changes["lost"] = True
-    elif changes["presence"] is not OFFLINE or isinstance(event, PresenceChanged):
+    elif changes["presence"] is not OFFLINE or (isinstance(event, PresenceChanged) and event.presence is not None):
         changes["lost"] = False
     if isinstance(event, PresenceChanged):
         for field in ("capacity", "tiers", "skills", "languages"):

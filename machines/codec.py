@@ -164,9 +164,6 @@ def _make_converter(*, detailed: bool) -> cattrs.Converter:
 
     def tuples(kind: Any) -> Callable[[Json, Any], Any]:
         args = get_args(kind)
-        if args[-1] is not ...:
-            hooks = [converter.get_structure_hook(one) for one in args]
-            return lambda value, _: tuple([h(one, a) for h, a, one in zip(hooks, args, value, strict=True)])
         hook = converter.get_structure_hook(args[0])
 
         def structure(value: Json, _: Any) -> tuple[Any, ...]:
@@ -264,7 +261,7 @@ def event_from_data(data: Mapping[str, Json], *, place: str = "event") -> Event:
     """
     data = dict(data)
     name = data.pop("type", None)
-    cls = _ALL_EVENTS.get(name)
+    cls = _ALL_EVENTS.get(name) if isinstance(name, str) else None
     if cls is None:
         _unknown_type(name, place)
     hook = _HOOKS.get(cls)

@@ -4,7 +4,9 @@ A condition is a leaf (one named comparison) or a combinator over conditions. Le
 explanations and the documentation list the same things that are evaluated. What may not go in here: which condition leads where.
 """
 
+import math
 import operator
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -78,8 +80,15 @@ class Answers:
             (holds, value): Verdict(name, holds, value, threshold) for holds in (True, False) for value in (True, False)
         }
 
+    @property
+    def constants(self) -> tuple[Verdict, ...]:
+        """The answers that are the same objects for as long as the policy lives."""
+        return (self.unknown, self.nothing, *self.flags.values())
+
     def number(self, holds: bool, value: Json, margin: float) -> Verdict:
         """Return the answer to a comparison of numbers."""
+        if not math.isfinite(margin):  # two finite numbers may lie further apart than a float can say
+            margin = math.copysign(sys.float_info.max, margin)
         return Verdict(self.name, holds, value, self.threshold, margin)
 
     def word(self, holds: bool, value: Json) -> Verdict:
@@ -114,16 +123,16 @@ def leaves_of(condition: Condition) -> list[Leaf]:
     return [leaf for inner in condition.conditions for leaf in leaves_of(inner)]
 
 
-def compile_leaf(leaf: Leaf, queue: str, trend_turns: int) -> tuple[Judge, Judge]:
-    """Return two functions that judge `leaf`, where there is an AI turn and on a customer's message.
+def compile_leaf(leaf: Leaf, queue: str, trend_turns: int) -> tuple[Judge, Judge, Answers]:
+    """Return two functions that judge `leaf`, where there is an AI turn and on a customer's message, and its answers.
 
-    They may raise, see `guarded`.
+    The functions may raise, see `guarded`.
     """
     kind = LEAVES[leaf.kind]
     answers = Answers(leaf.kind, _shown(leaf))
     judge = kind.judge(answers, leaf.threshold, queue, trend_turns)
     on_message = (lambda _: answers.unknown) if kind.reads == "turn" else judge
-    return judge, on_message
+    return judge, on_message, answers
 
 
 def guarded(judge: Judge, leaf: Leaf, facts: Facts) -> Verdict:

@@ -6,12 +6,13 @@ NaN, a number out of range or a time without a zone cannot exist. What an event 
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import attrs
 
 from .states import Presence
 from .values import (
+    ACTOR_KINDS,
     Action,
     Actor,
     Attachment,
@@ -20,9 +21,12 @@ from .values import (
     FailedAction,
     Json,
     Observed,
+    OneOf,
     Prediction,
     Target,
+    Whole,
     Within,
+    are_levels,
     as_utc,
     frozen_texts,
     is_finite_json,
@@ -78,7 +82,7 @@ class Event:
     type: ClassVar[str] = ""
 
     conversation: str = attrs.field(default="", validator=is_text)
-    seq: int | None = attrs.field(default=None, validator=Within(1))
+    seq: int | None = attrs.field(default=None, validator=Whole(1))
     at: datetime | None = attrs.field(default=None, converter=as_utc)
     id: str | None = None
     sent_at: datetime | None = attrs.field(default=None, converter=as_utc)
@@ -144,7 +148,7 @@ class AiTurn(Event):
     attributes: Mapping[str, Json] = attrs.field(factory=dict, validator=is_flat)
     reply: str | None = None
     attachments: tuple[Attachment, ...] = ()
-    epoch: int | None = attrs.field(default=None, validator=Within(0))
+    epoch: int | None = attrs.field(default=None, validator=Whole(0))
     in_reply_to: int | str | None = None
     missed: bool = False
     actions: tuple[Action, ...] = ()
@@ -161,7 +165,7 @@ class HandoffRequested(Event):
     """Somebody asked for a person without a trigger: a button, an API, the AI's tool."""
 
     type: ClassVar[str] = "handoff_requested"
-    by: ActorKind | None = None
+    by: ActorKind | None = attrs.field(default=None, validator=OneOf(*ACTOR_KINDS))
     reason: str | None = None
     summary: str | None = None
     target: Target | None = None
@@ -172,7 +176,7 @@ class HandoffWithdrawn(Event):
     """The customer no longer wants a person."""
 
     type: ClassVar[str] = "handoff_withdrawn"
-    by: ActorKind | None = None
+    by: ActorKind | None = attrs.field(default=None, validator=OneOf(*ACTOR_KINDS))
     reason: str | None = None
 
 
@@ -218,8 +222,12 @@ class AgentAssigned(AgentEvent):
     """A desk, a supervisor, a router or an agent made `agent` the owner."""
 
     type: ClassVar[str] = "agent_assigned"
-    by: Literal["desk", "agent", "supervisor", "router"] | None = None
-    evidence: Literal["event", "inferred", "polled"] | None = None
+    by: Literal["desk", "agent", "supervisor", "router"] | None = attrs.field(
+        default=None, validator=OneOf("desk", "agent", "supervisor", "router")
+    )
+    evidence: Literal["event", "inferred", "polled"] | None = attrs.field(
+        default=None, validator=OneOf("event", "inferred", "polled")
+    )
     override: bool = False
 
 
@@ -227,7 +235,7 @@ class AgentAssigned(AgentEvent):
 class OfferEvent(AgentEvent):
     """What all events of an offer share; `offer` is its number within the conversation."""
 
-    offer: int = attrs.field(validator=Within(1))
+    offer: int = attrs.field(validator=Whole(1))
     deadline: datetime | None = attrs.field(default=None, converter=as_utc)
     ranking: Json = _json()
 
@@ -281,8 +289,8 @@ class AgentMessage(AgentEvent):
     type: ClassVar[str] = "agent_message"
     text: str = attrs.field(validator=is_text)
     attachments: tuple[Attachment, ...] = ()
-    epoch: int | None = attrs.field(default=None, validator=Within(0))
-    audience: Literal["customer", "internal"] = "customer"
+    epoch: int | None = attrs.field(default=None, validator=Whole(0))
+    audience: Literal["customer", "internal"] = attrs.field(default="customer", validator=OneOf("customer", "internal"))
     automatic: bool = False
     delivered: bool = False
     takeover: bool = False
@@ -298,7 +306,7 @@ class AgentParked(AgentEvent):
     """The agent waits for the customer or a third party; the conversation weighs nothing meanwhile."""
 
     type: ClassVar[str] = "agent_parked"
-    waiting_for: Literal["customer", "third_party"] = "customer"
+    waiting_for: Literal["customer", "third_party"] = attrs.field(default="customer", validator=OneOf("customer", "third_party"))
     until: datetime | None = attrs.field(default=None, converter=as_utc)
 
 
@@ -307,7 +315,7 @@ class AgentUnparked(AgentEvent):
     """The agent goes on."""
 
     type: ClassVar[str] = "agent_unparked"
-    waiting_for: Literal["customer", "third_party"] | None = None
+    waiting_for: Literal["customer", "third_party"] | None = attrs.field(default=None, validator=OneOf("customer", "third_party"))
     until: datetime | None = attrs.field(default=None, converter=as_utc)
 
 
@@ -368,9 +376,11 @@ class DraftResolved(AgentEvent):
 
     type: ClassVar[str] = "draft_resolved"
     draft: int | str
-    resolution: Literal["accepted", "edited", "rejected", "superseded"]
+    resolution: Literal["accepted", "edited", "rejected", "superseded"] = attrs.field(
+        validator=OneOf("accepted", "edited", "rejected", "superseded")
+    )
     text: str | None = None
-    epoch: int | None = attrs.field(default=None, validator=Within(0))
+    epoch: int | None = attrs.field(default=None, validator=Whole(0))
 
 
 @attrs.frozen(kw_only=True)
@@ -450,8 +460,8 @@ class Deferred(Event):
     """No person now: a callback or a ticket is promised instead."""
 
     type: ClassVar[str] = "deferred"
-    kind: Literal["callback", "ticket"]
-    reason: DeferReason
+    kind: Literal["callback", "ticket"] = attrs.field(validator=OneOf("callback", "ticket"))
+    reason: DeferReason = attrs.field(validator=OneOf(*get_args(DeferReason)))
     due: datetime | None = attrs.field(default=None, converter=as_utc)
 
 
@@ -486,7 +496,7 @@ class DeliveryFailed(Event):
     type: ClassVar[str] = "delivery_failed"
     effect: str = attrs.field(validator=is_name)
     error: Json = _json()
-    attempts: int | None = attrs.field(default=None, validator=Within(0))
+    attempts: int | None = attrs.field(default=None, validator=Whole(0))
 
 
 @attrs.frozen(kw_only=True)
@@ -495,7 +505,7 @@ class TimerFired(Event):
 
     type: ClassVar[str] = "timer_fired"
     timer: str = attrs.field(validator=is_name)
-    generation: int | None = attrs.field(default=None, validator=Within(1))
+    generation: int | None = attrs.field(default=None, validator=Whole(1))
 
     @property
     def trigger(self) -> str:
@@ -516,9 +526,9 @@ class Feedback(Event):
     """The customer rated the conversation (`csat` 1..5)."""
 
     type: ClassVar[str] = "feedback"
-    csat: int | None = attrs.field(default=None, validator=Within(1, 5))
+    csat: int | None = attrs.field(default=None, validator=Whole(1, 5))
     comment: str | None = None
-    previous_rating: int | None = attrs.field(default=None, validator=Within(1, 5))
+    previous_rating: int | None = attrs.field(default=None, validator=Whole(1, 5))
 
 
 @attrs.frozen(kw_only=True)
@@ -530,7 +540,7 @@ class PresenceChanged(Event):
     presence: Presence | None = None
     capacity: float | None = attrs.field(default=None, validator=Within(0))
     tiers: tuple[str, ...] | None = None
-    skills: Mapping[str, int] | None = None
+    skills: Mapping[str, int] | None = attrs.field(default=None, validator=are_levels)
     languages: tuple[str, ...] | None = None
 
 

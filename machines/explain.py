@@ -151,9 +151,8 @@ def _decision(policy: Policy, step: Step) -> list[str]:
         lines += [_GUARDS_IN_WORDS[v.name] for v in step.verdicts if v.holds is True and v.name in _GUARDS_IN_WORDS]
     if before is not None and after.handoff is not None and _reasons(before) != after.handoff.reasons:
         told = ", ".join(after.handoff.reasons)
-        if told:
-            where = f"queue {after.handoff.queue}, priority {after.handoff.priority}"
-            lines.append(f"Reasons that the person is told: {told} ({where}).")
+        where = f"queue {after.handoff.queue}, priority {after.handoff.priority}"
+        lines.append(f"Reasons that the person is told: {told} ({where}).")
     if step.reply == "withheld":
         lines.append("The AI's reply was withheld.")
     lines += [line for effect in step.effects if (line := _effect_in_words(effect)) is not None]
@@ -240,6 +239,10 @@ def _returned(event: ReturnedToAi) -> str:
     return f"Agent {event.agent} gave it back to the AI{told}{f' [{facts}]' if facts else ''}"
 
 
+def _error(error: Json) -> str:
+    return f" ({_plain(error)})" if error is not None else ""
+
+
 _EVENTS_IN_WORDS: dict[type[Event], Callable[..., str]] = {
     ConversationStarted: _started,
     CustomerMessage: lambda e: f"The customer wrote: {_quoted(e.text)}{f' [chose {e.choice}]' if e.choice else ''}",
@@ -256,8 +259,8 @@ _EVENTS_IN_WORDS: dict[type[Event], Callable[..., str]] = {
     TimerFired: lambda e: f"{_TIMERS_IN_WORDS.get(e.timer, 'A timer fired.')} [timer {e.timer}]",
     Deferred: lambda e: f"A {e.kind} is promised: {e.reason.replace('_', ' ')}.",
     TicketOpened: lambda e: f"{e.desk} opened ticket {e.ticket or '(without a number)'}.",
-    TicketFailed: lambda e: f"{e.desk} could not open a ticket ({_plain(e.error)}).",
-    DeliveryFailed: lambda e: f"Effect {e.effect} was not delivered ({_plain(e.error)}).",
+    TicketFailed: lambda e: f"{e.desk} could not open a ticket{_error(e.error)}.",
+    DeliveryFailed: lambda e: f"Effect {e.effect} was not delivered{_error(e.error)}.",
     Feedback: lambda e: f"The customer rated it {e.csat if e.csat is not None else 'without a number'}.",
     Closed: lambda e: f"The conversation was closed: {e.reason or 'other'}.",
 }
@@ -289,7 +292,8 @@ def _plain(value: Json) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.3f}".rstrip("0").rstrip(".")
+        shown = f"{value:.3f}".rstrip("0").rstrip(".")
+        return "0" if shown == "-0" else shown
     if isinstance(value, list):
         return ", ".join(map(_plain, value))
     if isinstance(value, dict):

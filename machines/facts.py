@@ -37,8 +37,8 @@ def as_number(value: Json) -> float:
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
-    if isinstance(value, str) and _DECIMAL.fullmatch(value):
-        return float(value)
+    if isinstance(value, str) and _DECIMAL.fullmatch(value) and math.isfinite(number := float(value)):
+        return number
     raise ImpossibleValue(value, "a number")
 
 

@@ -147,6 +147,7 @@ def timer_is_owed(slate: Slate) -> None:
     event: TimerFired = slate.event
     for timer in slate.before.timers:
         if timer.name == event.timer and event.generation in (None, timer.generation):
+            slate.timer = timer
             if timer.due > slate.at:
                 slate.refuse("stale_timer", due=timer.due.isoformat())
             return

@@ -221,9 +221,9 @@ def _step_does(slate: Slate, do: str) -> bool:
 
 def step_of(slate: Slate) -> QueueStep | None:
     """Return the queue step whose timer fired; None where a changed policy no longer has it."""
-    handoff = slate.before.handoff
+    handoff, timer = slate.before.handoff, slate.timer
     assert handoff is not None
-    timer = next(t for t in slate.before.timers if t.name == "queue_step" and t.generation == slate.event.generation)
+    assert timer is not None
     steps = slate.policy.queue_named(handoff.queue).step
     return steps[timer.key] if timer.key < len(steps) else None
 

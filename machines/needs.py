@@ -7,7 +7,7 @@ import attrs
 
 from .conditions import LEAVES, leaves_of
 from .conversation import Conversation
-from .events import AgentLost, AiTurn, ContextReady, CustomerMessage, Event, TimerFired
+from .events import AgentLost, AiTurn, ContextReady, CustomerMessage, Event, HandoffRequested, Reclaimed, TimerFired
 from .policy import Policy
 from .states import AI_STATES, State
 from .triggers import plan_of
@@ -46,6 +46,8 @@ def needs(policy: Policy, before: Conversation | None, event: Event) -> Needs:
                     queues.append(trial.route.queue)
                 if "prediction" in wanted and isinstance(event, AiTurn) and event.prediction is None:
                     prediction = True
+    if before.place is not None and isinstance(event, Reclaimed | HandoffRequested):
+        queues.append(before.place.queue)
     elif before.handoff is not None and _looks_at_line(before.state, event):
         queues.append(before.handoff.queue)
     known = event.observed.queues if event.observed is not None else {}

@@ -24,14 +24,18 @@ _UNSPACED = (
 )
 
 
+#: A letter, digit or underscore of a script that has spaces.
+_LETTER = r"[^\W" + "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in _UNSPACED) + "]"
+
+
 def _has_edges(letter: str) -> bool:
     return not any(low <= ord(letter) <= high for low, high in _UNSPACED)
 
 
 def _bounded(form: str) -> str:
     """Return the pattern of one phrase, with the edges that its script has."""
-    before = r"(?<!\w)" if _has_edges(form[0]) else ""
-    after = r"(?!\w)" if _has_edges(form[-1]) else ""
+    before = f"(?<!{_LETTER})" if _has_edges(form[0]) else ""
+    after = f"(?!{_LETTER})" if _has_edges(form[-1]) else ""
     return before + re.escape(form) + after
 
 

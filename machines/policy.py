@@ -5,6 +5,7 @@ are in `policy_codec`; what may not go in here: evaluation (in `triggers`), cloc
 """
 
 import functools
+import math
 from collections.abc import Mapping
 from datetime import timedelta
 from types import MappingProxyType
@@ -57,8 +58,13 @@ DEFAULT_TEXTS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def _seconds(default: float) -> Any:
-    return attrs.field(default=default, validator=Within(0))
+#: A hundred years: longer waits cannot be added to a time without leaving the calendar.
+_LONGEST_S = 100 * 366 * 86400
+
+
+def _seconds(default: float | None, low: float = 0) -> Any:
+    words = f"at least {low:g} and finite (a hundred years at most)"
+    return attrs.field(default=default, validator=Within(low, _LONGEST_S, words))
 
 
 def _count(default: int, low: int = 0) -> Any:
@@ -150,17 +156,17 @@ TIMED = (
 class TimerOverrides:
     """`[timers.by_channel.<channel>]`: seconds that differ on one channel."""
 
-    context_s: float | None = attrs.field(default=None, validator=Within(0))
-    queue_s: float | None = attrs.field(default=None, validator=Within(0))
-    ai_reply_s: float | None = attrs.field(default=None, validator=Within(0))
-    bot_idle_s: float | None = attrs.field(default=None, validator=Within(0))
-    agent_silent_s: float | None = attrs.field(default=None, validator=Within(0))
-    customer_idle_s: float | None = attrs.field(default=None, validator=Within(0))
-    customer_gone_s: float | None = attrs.field(default=None, validator=Within(0))
-    parked_s: float | None = attrs.field(default=None, validator=Within(0))
-    callback_s: float | None = attrs.field(default=None, validator=Within(0))
-    eta_update_s: float | None = attrs.field(default=None, validator=Within(0))
-    wrap_up_s: float | None = attrs.field(default=None, validator=Within(0))
+    context_s: float | None = _seconds(None)
+    queue_s: float | None = _seconds(None)
+    ai_reply_s: float | None = _seconds(None)
+    bot_idle_s: float | None = _seconds(None)
+    agent_silent_s: float | None = _seconds(None)
+    customer_idle_s: float | None = _seconds(None)
+    customer_gone_s: float | None = _seconds(None)
+    parked_s: float | None = _seconds(None)
+    callback_s: float | None = _seconds(None)
+    eta_update_s: float | None = _seconds(None)
+    wrap_up_s: float | None = _seconds(None)
 
 
 @attrs.frozen(kw_only=True)
@@ -175,8 +181,8 @@ class TimerRules:
     customer_idle_s: float = _seconds(600)
     customer_gone_s: float = _seconds(60)
     parked_s: float = _seconds(86400)
-    callback_s: float = attrs.field(default=3600, validator=Within(1))
-    eta_update_s: float = attrs.field(default=60, validator=Within(1))
+    callback_s: float = _seconds(3600, 1)
+    eta_update_s: float = _seconds(60, 1)
     wrap_up_s: float = _seconds(120)
     by_channel: Mapping[str, TimerOverrides] = attrs.field(factory=dict)
 
@@ -220,8 +226,8 @@ class QueueStep:
     """
 
     do: Literal["widen", "drop_skill", "raise_priority", "offload_to_ai", "callback", "ticket", "notify"]
-    after_s: float | None = attrs.field(default=None, validator=Within(0))
-    when_wait_above_s: float | None = attrs.field(default=None, validator=Within(0))
+    after_s: float | None = _seconds(None)
+    when_wait_above_s: float | None = _seconds(None)
     when_none_available: bool | None = None
     only: StepFilter | None = None
     tier: str | None = None
@@ -263,7 +269,7 @@ class Queue:
 class OfferRules:
     """`[offer]`: seconds, and how many ring at once."""
 
-    deadline_s: float = attrs.field(default=20, validator=Within(1))
+    deadline_s: float = _seconds(20, 1)
     parallel: int = _count(1, 1)
     decline_memory_s: float = _seconds(120)
     sticky_s: float = _seconds(86400)
@@ -345,6 +351,12 @@ class Route:
     agent: str | None = None
 
 
+def _are_weights(_: object, attribute: "attrs.Attribute[Any]", value: Mapping[str, float]) -> None:
+    for channel, weight in value.items():
+        if not (weight >= 0 and math.isfinite(weight)):
+            raise ValueError(f"{attribute.name}.{channel} must be at least 0 and finite, not {weight!r}")
+
+
 @attrs.frozen(kw_only=True, slots=False)
 class Policy:
     """A whole policy. Compare policies by `fingerprint`."""
@@ -364,10 +376,10 @@ class Policy:
     hours: Mapping[str, HoursRules] = attrs.field(factory=dict)
     copilot: CopilotRules = attrs.field(factory=CopilotRules)
     destination: tuple[Destination, ...] = ()
-    weights: Mapping[str, float] = attrs.field(factory=dict)
+    weights: Mapping[str, float] = attrs.field(factory=dict, validator=_are_weights)
 
     def __attrs_post_init__(self) -> None:
-        for table in ("trigger", "tier", "queue"):
+        for table in ("trigger", "tier", "queue", "destination"):
             names = [one.name for one in getattr(self, table)]
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
@@ -391,7 +403,7 @@ class Policy:
 
     def text(self, name: str, locale: str | None) -> str:
         """Return a text by locale, then language, then default; empty where it is not to be sent."""
-        for language in (locale, locale.partition("-")[0] if locale else None, "default"):
+        for language in (locale, locale.replace("_", "-").partition("-")[0] if locale else None, "default"):
             if language and name in self.texts.get(language, {}):
                 return self.texts[language][name]
         return DEFAULT_TEXTS[name]

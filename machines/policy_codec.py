@@ -210,7 +210,7 @@ def told(error: BaseException, path: str) -> Iterator[tuple[str, str, str]]:
             note = next((n for n in getattr(inner, "__notes__", ()) if hasattr(n, "name")), None)
             yield from told(inner, _joined(here, note.name if note is not None else ""))
     elif isinstance(error, ForbiddenExtraKeysError):
-        known = [field.name for field in attrs.fields(error.cl)]
+        known = [field.name.rstrip("_") for field in attrs.fields(error.cl)]
         for extra in sorted(error.extra_fields):
             mend = guess(extra, known) or f"known are {', '.join(known)}"
             yield _joined(here, extra), f"there is no key {extra!r} here", mend
@@ -235,5 +235,8 @@ def guess(word: Any, known: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    shown = canonical(value) if isinstance(value, str | int | float | bool | list | dict) else repr(value)
+    try:
+        shown = canonical(value)
+    except (TypeError, ValueError):
+        shown = repr(value)
     return shown if len(shown) <= 60 else f"{shown[:57]}..."

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from .conversation import Conversation, Draft, Message, drafted
+from .conversation import Conversation, Draft, Message, Timer, drafted
 from .effects import Effect, NotifyAgents, SendToCustomer, Speaker, UpdateTicket
 from .engine import Slate as EngineSlate
 from .events import Event
@@ -29,10 +29,11 @@ class Slate(EngineSlate):
         event: typed as Any, since each row's callbacks know which class their event has.
         recorded: triggers' verdicts by name that are taken as they are, where an event's fields were erased.
         at: the event's time, or the conversation's last where that is later.
+        timer: the owed timer that fired, as the fence found it.
         c: the draft.
     """
 
-    __slots__ = ("_judged", "at", "before", "broken", "c", "effects", "event", "policy", "recorded", "refused")
+    __slots__ = ("_judged", "at", "before", "broken", "c", "effects", "event", "policy", "recorded", "refused", "timer")
 
     def __init__(
         self,
@@ -51,6 +52,7 @@ class Slate(EngineSlate):
         self.at = at
         self.broken = broken
         self.c: Draft = drafted(before)
+        self.timer: Timer | None = None
         self.effects: list[Effect] = []
         self.refused: Refusal | None = None
         self._judged: Judged | None = None

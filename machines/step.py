@@ -4,8 +4,9 @@ What follows from a state rather than from an arrow stands here, once for all ar
 offers, the timers that are owed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import Any
 
 import attrs
 
@@ -107,18 +108,29 @@ def step(
     return Step(before, event, after, tuple(slate.effects), tuple(slate.verdicts))
 
 
+class _LenientSlate(Slate):
+    """The slate of a second try after a guard broke: what breaks again does not hold, and the customer goes to a person."""
+
+    __slots__ = ()
+
+    def ask(self, name: str, guard: Callable[[Any], Verdict]) -> Verdict:
+        """Return the guard's verdict, or one that says that it broke."""
+        try:
+            return super().ask(name, guard)
+        except GuardFailed as failure:
+            broken = attrs.evolve(failure.verdict, holds=True if name == "a_trigger_holds" else None)
+            return super().ask(name, lambda _: broken)
+
+
 def _after_broken_guard(policy: Policy, slate: Slate, verdict: Verdict, engine: Engine) -> Slate:
     """In the AI's states the customer goes to a person; elsewhere nothing moves."""
     event, before = slate.event, slate.before
     judged = isinstance(event, _JUDGED) or (isinstance(event, TimerFired) and event.timer == "ai_reply")
     if judged and before.state in AI_STATES:
-        again = Slate(policy, before, event, slate.at, None, verdict)
-        try:
-            engine.fire(event.trigger, again)
-        except GuardFailed:
-            pass
-        else:
-            return again
+        again = _LenientSlate(policy, before, event, slate.at, None, verdict)
+        again.timer = slate.timer
+        engine.fire(event.trigger, again)
+        return again
     refused = Slate(policy, before, event, slate.at)
     refused.verdicts.append(verdict)
     refused.refuse("guard_error", guard=verdict.name, error=verdict.error)
@@ -144,15 +156,12 @@ def _settle(slate: Slate, before: Conversation) -> Conversation:
     elif moved and c.offers and not (state in AGENT_STATES and before.state in AGENT_STATES):
         rescind_all(slate, "left_queue")
     c.at = at
-    event = slate.event
+    event, timer = slate.event, slate.timer
     if state is State.QUEUED and event.observed is not None and c.handoff is not None:
         seen = event.observed.queues.get(c.handoff.queue)
         if seen is not None:
             look_at_queue(slate, seen)
-    fired = None
-    if isinstance(event, TimerFired):
-        fired = (event.timer, event.generation if event.generation is not None else before.generations.get(event.timer, 0))
-    settle_timers(slate.policy, c, at, slate.effects, fired)
+    settle_timers(slate.policy, c, at, slate.effects, timer)
     return sealed(c)
 
 

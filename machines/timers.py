@@ -58,15 +58,15 @@ def due(conversation: Conversation, at: datetime, spent: Set[tuple[str, int]] = 
     return TimerFired(conversation=conversation.id, at=first.due, timer=first.name, generation=first.generation)
 
 
-def settle_timers(policy: Policy, c: Draft, at: datetime, effects: list[Effect], fired: tuple[str, int] | None) -> None:
+def settle_timers(policy: Policy, c: Draft, at: datetime, effects: list[Effect], fired: Timer | None) -> None:
     """Bring the draft's timers in line with what its state owes, and add an effect for each that starts or ends.
 
     Args:
-        fired: (name, generation) of the timer that this step stepped; it is over in any case.
+        fired: the timer that this step stepped; it is over in any case.
     """
     running = c.timers
     if fired is not None:
-        running = tuple([t for t in running if (t.name, t.generation) != fired])
+        running = tuple([timer for timer in running if timer is not fired])
     kept: list[Timer] = []
     started: list[Timer] = []
     for name, basis, when, key in _owed(policy.durations(c.channel), policy, c, at):

@@ -18,8 +18,6 @@ from .verdicts import Verdict
 
 __all__ = ["Judged", "Trial", "cooldown_left", "failed_guard", "judge", "plan_of"]
 
-#: Values of which a leaf has one verdict object each.
-_PLAIN = (None, True, False)
 #: Kinds of leaf through which a repeated failure speaks; the cool-down does not hold those back.
 _FAILURE_LEAVES = frozenset({"failed_action", "error_code_in"})
 
@@ -31,8 +29,9 @@ class Trial:
     Args:
         judges, on_message: judge a leaf each, where there is an AI turn and on a customer's message.
         unread: where every leaf reads an AI turn, the verdict on a customer's message, where nothing is known.
-        plain: verdicts made so far of leaves without a number, by the identities of the leaves' verdicts. Those are objects that
-            live as long as the trial, so that no other verdict can have the identity of one.
+        constants: the leaves' answers that are made once, by their identities. They are kept here as long as the trial lives, so
+            that no other verdict can have the identity of one.
+        plain: verdicts made so far of such answers alone, by their identities.
     """
 
     trigger: Trigger
@@ -43,6 +42,7 @@ class Trial:
     on_message: tuple[Judge, ...]
     combine: Callable[[tuple[bool | None, ...]], bool | None]
     unread: Verdict | None = None
+    constants: Mapping[int, Verdict] = attrs.field(factory=dict)
     plain: dict[tuple[int, ...], Verdict] = attrs.field(factory=dict)
 
 
@@ -86,8 +86,9 @@ def _trial(policy: Policy, trigger: Trigger) -> Trial:
     flat = leaves_of(trigger.when)
     judges = [compile_leaf(leaf, route.queue, policy.context.trend_turns) for leaf in flat]
     combine = _combiner(trigger.when, iter(range(len(flat))).__next__)
-    on_turn, on_message = zip(*judges, strict=True)
-    trial = Trial(trigger, route, trigger.is_explicit, tuple(flat), on_turn, on_message, combine)
+    on_turn, on_message, answers = zip(*judges, strict=True)
+    constants = {id(verdict): verdict for one in answers for verdict in one.constants}
+    trial = Trial(trigger, route, trigger.is_explicit, tuple(flat), on_turn, on_message, combine, None, constants)
     if all(LEAVES[leaf.kind].reads == "turn" for leaf in flat):
         nothing_known = _weighed(trial, tuple([judge(None) for judge in on_message]))
         return attrs.evolve(trial, unread=nothing_known)
@@ -172,7 +173,7 @@ def _judged(trial: Trial, facts: Facts, cooldown: float | None) -> Verdict:
     verdict = trial.plain.get(key)
     if verdict is None:
         verdict = _weighed(trial, leaves)
-        if all(leaf.margin is None and leaf.value in _PLAIN and leaf.error is None for leaf in leaves):
+        if all(one in trial.constants for one in key):
             trial.plain[key] = verdict
     holds = verdict.holds
     if holds is False:

@@ -57,26 +57,53 @@ def is_name(_: object, attribute: "attrs.Attribute[str]", value: object) -> None
 
 
 class Within:
-    """Validate that a number, where given, is finite and within bounds (both allowed)."""
+    """Validate that a number, where given, is finite and within bounds (both allowed).
 
-    def __init__(self, low: float = -math.inf, high: float = math.inf) -> None:
+    Args:
+        words: what is allowed, where the bounds alone do not say it well.
+    """
+
+    kinds: Any = int | float
+    noun = "a number"
+
+    def __init__(self, low: float = -math.inf, high: float = math.inf, words: str = "") -> None:
         self.low = low
         self.high = high
+        self.words = words
 
     def __call__(self, _: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
         """Raise `ValueError` when `value` is out of range, NaN, infinite or no number."""
         if value is None:
             return
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"{attribute.name} must be a number, not {value!r}")
+        if isinstance(value, bool) or not isinstance(value, self.kinds):
+            raise ValueError(f"{attribute.name} must be {self.noun}, not {value!r}")
         if not (self.low <= value <= self.high and math.isfinite(value)):
-            raise ValueError(f"{attribute.name} must be {self.range()}, not {value!r}")
+            raise ValueError(f"{attribute.name} must be {self.words or self.range()}, not {value!r}")
 
     def range(self) -> str:
         """Say in words what is allowed."""
         if self.high == math.inf:
             return "a finite number" if self.low == -math.inf else f"at least {self.low:g} and finite"
         return f"from {self.low:g} to {self.high:g}"
+
+
+class Whole(Within):
+    """The same for whole numbers."""
+
+    kinds = int
+    noun = "a whole number"
+
+
+class OneOf:
+    """Validate that a word, where given, is one of a closed list."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    def __call__(self, _: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+        """Raise `ValueError` for any other word."""
+        if value is not None and value not in self.words:
+            raise ValueError(f"{attribute.name} must be one of {', '.join(self.words)}, not {value!r}")
 
 
 def is_finite_json(_: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
@@ -102,6 +129,16 @@ def is_flat(_: object, attribute: "attrs.Attribute[Any]", value: Mapping[str, Js
             raise ValueError(f"{attribute.name}.{key} must be flat, not an object or a list")
         if isinstance(inner, float) and not math.isfinite(inner):
             raise ValueError(f"{attribute.name}.{key} must be finite, not {inner!r}")
+
+
+ACTOR_KINDS = ("customer", "ai", "agent", "supervisor", "desk", "api", "system")
+
+
+def are_levels(_: object, attribute: "attrs.Attribute[Any]", value: Mapping[str, object] | None) -> None:
+    """Validate that each skill has a level from 1 to 5."""
+    for name, level in (value or {}).items():
+        if isinstance(level, bool) or level not in (1, 2, 3, 4, 5):
+            raise ValueError(f"{attribute.name}.{name} must be a level from 1 to 5, not {level!r}")
 
 
 @attrs.frozen(kw_only=True)
@@ -139,7 +176,7 @@ class Attachment:
     kind: str | None = None
     name: str | None = None
     media_type: str | None = None
-    size: int | None = attrs.field(default=None, validator=Within(0))
+    size: int | None = attrs.field(default=None, validator=Whole(0))
     url: str | None = None
 
 
@@ -188,7 +225,7 @@ class Target:
 class Actor:
     """Who caused an event, where that is not plain from its type."""
 
-    kind: str = attrs.field(validator=attrs.validators.in_(("customer", "ai", "agent", "supervisor", "desk", "api", "system")))
+    kind: str = attrs.field(validator=OneOf(*ACTOR_KINDS))
     id: str | None = None
 
 
@@ -201,10 +238,10 @@ class QueueFacts:
 
     open: bool | None = None
     opens_at: datetime | None = attrs.field(default=None, converter=as_utc)
-    waiting: int | None = attrs.field(default=None, validator=Within(0))
-    available: int | None = attrs.field(default=None, validator=Within(0))
+    waiting: int | None = attrs.field(default=None, validator=Whole(0))
+    available: int | None = attrs.field(default=None, validator=Whole(0))
     eta_s: float | None = attrs.field(default=None, validator=Within(0))
-    position: int | None = attrs.field(default=None, validator=Within(1))
+    position: int | None = attrs.field(default=None, validator=Whole(1))
 
     @property
     def no_human_is_possible(self) -> bool:

@@ -9,11 +9,18 @@ from enum import StrEnum
 from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
-from handoff_kit.machines import Actor, PresenceChanged, Verdict
-from handoff_kit.machines.values import Within, as_utc, is_flat, is_name
 from hypothesis import strategies as st
 
-SCALARS = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=6)
+from handoff_kit.machines import Actor, PresenceChanged, Verdict
+from handoff_kit.machines.values import Within, as_utc, is_flat, is_name
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=6)
+)
 JSON = st.recursive(
     SCALARS,
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
@@ -64,7 +71,9 @@ def _of(hint: Any, field: "attrs.Attribute[Any] | None" = None) -> st.SearchStra
 def values_of(cls: type) -> st.SearchStrategy[Any]:
     """A strategy for the values of an attrs class; what has a default is sometimes left out."""
     if cls is Verdict:
-        return st.recursive(_built(Verdict, leaves=st.just(())), lambda inner: _built(Verdict, leaves=st.tuples(inner)), max_leaves=2)
+        return st.recursive(
+            _built(Verdict, leaves=st.just(())), lambda inner: _built(Verdict, leaves=st.tuples(inner)), max_leaves=2
+        )
     if cls is Actor:
         kinds = ["customer", "ai", "agent", "supervisor", "desk", "api", "system"]
         return st.builds(Actor, kind=st.sampled_from(kinds), id=st.none() | st.text(max_size=3))

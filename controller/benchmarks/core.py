@@ -11,10 +11,11 @@ import multiprocessing
 import os
 import platform
 import tempfile
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from datetime import timedelta
+from datetime import date, timedelta
 from importlib import metadata
 from itertools import repeat
 from pathlib import Path
@@ -84,7 +85,7 @@ QUICK = Plan(
     slow_rounds=1,
     slice_s=0.04,
     replayed=4_500,
-    shared=9_000,
+    shared=15_000,
     held=10_000,
     restored=1_000,
     many=5_000,
@@ -115,10 +116,11 @@ class Result:
 
 
 def machine() -> dict[str, Any]:
-    """Return what the figures were measured on."""
+    """Return what the figures are measured on; ask before measuring, since `load` is what else runs."""
     names = ("handoff-kit", "transitions", "attrs", "cattrs", "msgspec")
     return {
         "cores": _cores(),
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "processor": platform.machine(),
         "system": platform.system(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
@@ -379,6 +381,7 @@ def _shared_replay(plan: Plan, folder: Path) -> Iterator[Result]:
         },
         min(plan.rounds, plan.slow_rounds),
         0,
+        time.perf_counter,
     )
     assert len(digests) == 1, "the number of processes changes the digest"
     one = [all_ - start for all_, start in zip(took["one"], took["one, start"], strict=True)]
@@ -394,7 +397,7 @@ def _shared_replay(plan: Plan, folder: Path) -> Iterator[Result]:
         target="≥ 0.85",
         met=share.median >= 0.85,
         note=f"{events:,} events; starting {processes} processes takes {start_s:.1f} s, measured on {len(SESSION) * processes} "
-        "events in the same round and taken off",
+        "events in the same round and taken off; whatever else runs on the machine counts against it",
     )
     yield Result(
         goal="4",
@@ -407,10 +410,15 @@ def _shared_replay(plan: Plan, folder: Path) -> Iterator[Result]:
 
 # --- memory
 
+_SESSION_DAY = "2026-01-05"
+_FIRST_DAY = date(1700, 1, 1)  # each conversation has a day of its own, and all of them are over before the session begins
+
 
 def _named(text: str, number: int) -> Any:
-    """Return the data of a snapshot as it would be read from a store, under a name of its own."""
-    return json.loads(text.replace("bench-1", f"bench-{number}"))
+    """Return the data of a snapshot as it would be read from a store, with a name, a customer and times of its own."""
+    day = (_FIRST_DAY + timedelta(days=number)).isoformat()
+    own = text.replace("bench-1", f"bench-{number}").replace('"c-1"', f'"c-{number}"').replace(_SESSION_DAY, day)
+    return json.loads(own)
 
 
 def _snapshots() -> dict[str, str]:

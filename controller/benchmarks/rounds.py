@@ -1,7 +1,8 @@
 """Timing in interleaved rounds: in each round every way has its turn, and what counts are the ratios within a round.
 
-On a shared machine absolute times move by a factor of two between runs; ratios of neighbours in time hardly do. What may not go
-in here: what is measured.
+On a shared machine absolute times move by a factor of two between runs; ratios of neighbours in time hardly do. Time is processor
+time of this process, so that what others do counts less; only where several processes work is it the time on the wall. What may
+not go in here: what is measured.
 """
 
 import statistics
@@ -37,24 +38,36 @@ def ratios(above: Iterable[float], below: Iterable[float]) -> Spread:
     return spread([one / other for one, other in zip(above, below, strict=True)])
 
 
-def interleaved(ways: Mapping[str, Way], rounds: int, slice_s: float) -> dict[str, list[float]]:
+#: So many times each way has its turn in a round in which it is repeated.
+_TURNS = 5
+
+
+def interleaved(
+    ways: Mapping[str, Way], rounds: int, slice_s: float, clock: Callable[[], float] = time.process_time
+) -> dict[str, list[float]]:
     """Return for each way the seconds of doing its work once, round by round.
 
-    The order moves on by one place each round, so that no way always follows the same other.
+    The order moves on by one place each turn, so that no way always follows the same other.
 
     Args:
-        slice_s: about how long one way is repeated in a round; 0 does the work once.
+        slice_s: about how long one way is repeated in a round, in several turns; 0 does the work once.
+        clock: what measures, in seconds.
     """
     names = list(ways)
-    repeats = {name: _repeats(ways[name], slice_s) for name in names}
+    turns = _TURNS if slice_s else 1
+    repeats = {name: _repeats(ways[name], slice_s / turns) for name in names}
     seconds: dict[str, list[float]] = {name: [] for name in names}
-    for number in range(rounds):
-        first = number % len(names)
-        for name in (*names[first:], *names[:first]):
-            times = repeats[name]
-            began = time.perf_counter()
-            ways[name](times)
-            seconds[name].append((time.perf_counter() - began) / times)
+    first = 0
+    for _ in range(rounds):
+        taken = dict.fromkeys(names, 0.0)
+        for _ in range(turns):
+            for name in (*names[first:], *names[:first]):
+                began = clock()
+                ways[name](repeats[name])
+                taken[name] += clock() - began
+            first = (first + 1) % len(names)
+        for name in names:
+            seconds[name].append(taken[name] / (turns * repeats[name]))
     return seconds
 
 
@@ -65,9 +78,9 @@ def _repeats(way: Way, slice_s: float) -> int:
     way(3)
     times = 1
     while True:
-        began = time.perf_counter()
+        began = time.process_time()
         way(times)
-        taken = time.perf_counter() - began
+        taken = time.process_time() - began
         if taken >= slice_s / 4:
             return max(1, round(times * slice_s / taken))
         times *= 2

@@ -51,12 +51,13 @@ def core(rounds: int | None, quick: bool, as_json: bool) -> None:
     plan = QUICK if quick else DEFAULT
     if rounds is not None:
         plan = attrs.evolve(plan, rounds=rounds)
+    about = measuring.machine()
     with _progress() as tell:
         results = list(measuring.measure(plan, tell))
     if as_json:
-        click.echo(json.dumps(_data(results, plan), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(_data(results, plan, about), indent=2, ensure_ascii=False))
     else:
-        _print(results, quick)
+        _print(results, about, quick)
 
 
 @contextmanager
@@ -69,9 +70,9 @@ def _progress() -> Iterator[Telling]:
         yield lambda words: status.update(f"Measuring {words}")
 
 
-def _data(results: list[Result], plan: measuring.Plan) -> dict[str, Any]:
+def _data(results: list[Result], plan: measuring.Plan, about: dict[str, Any]) -> dict[str, Any]:
     return {
-        "machine": measuring.machine(),
+        "machine": about,
         "session": described(),
         "plan": attrs.asdict(plan),
         "goals": [attrs.asdict(result) for result in results],
@@ -81,25 +82,27 @@ def _data(results: list[Result], plan: measuring.Plan) -> dict[str, Any]:
 _VERDICTS = {True: "[green]met[/]", False: "[red]missed[/]", None: ""}
 
 
-def _print(results: list[Result], quick: bool) -> None:
+def _print(results: list[Result], about: dict[str, Any], quick: bool) -> None:
     console = Console(highlight=False)
-    about = measuring.machine()
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 2, 1, 0))
     table.add_column("Goal", no_wrap=True)
-    table.add_column("What", min_width=34, overflow="fold")
+    table.add_column("What", min_width=28, overflow="fold")
     table.add_column("Median", justify="right", no_wrap=True)
     table.add_column("Target", max_width=12)
-    table.add_column("", no_wrap=True)
+    table.add_column("", no_wrap=True, min_width=6)
     for result in results:
         what = f"{result.what}\n[dim]{result.formula}[/]"
         table.add_row(result.goal, what, _figures(result), result.target, _VERDICTS[result.met])
     console.print(f"\n{described()}")
-    console.print(f"{about['cores']} cores, {about['processor']}, {about['system']}, {about['python']}; {versions}\n")
+    console.print(f"{about['cores']} cores (load {about['load']} before), {about['processor']}, {about['system']}")
+    console.print(f"{about['python']}; {versions}\n")
     console.print(table)
     for note in dict.fromkeys(f"Goal {result.goal}: {result.note}." for result in results if result.note):
         console.print(note)
-    words = "Median of the rounds; below it the lowest and the highest of so many."
+    words = (
+        "Median of the rounds; below it the lowest and the highest of so many. Processor time, for several processes wall time."
+    )
     console.print(words + (" Quick: less sure than a whole run." if quick else ""))
 
 

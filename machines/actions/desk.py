@@ -130,7 +130,8 @@ def end_offer(slate: Slate) -> None:
 
 def expire_offer(slate: Slate) -> None:
     """Nobody took the offer before its deadline."""
-    offer = slate.c.offer(slate.event.generation)
+    assert slate.timer is not None
+    offer = slate.c.offer(slate.timer.key)
     assert offer is not None
     _end(slate, offer, "offer_expired")
 

@@ -176,8 +176,11 @@ def relay(slate: Slate) -> None:
 
 def take_up_again(slate: Slate) -> None:
     """The customer wrote during wrap-up: the same agent goes on."""
-    slate.c.held = Held(since=slate.at, turn_since=slate.at)
-    slate.c.ending = None
+    c = slate.c
+    c.held = Held(since=slate.at, turn_since=slate.at)
+    c.ending = None
+    if c.handoff is not None:
+        c.handoff = attrs.evolve(c.handoff, finished_at=None)
     relay(slate)
 
 

@@ -5,6 +5,7 @@ import attrs
 from ..effects import RecordFeedback
 from ..events import Closed, CustomerUpdated, Feedback, PolicyChanged
 from ..slate import Slate
+from ..states import State
 from .ai import end_bot_session
 from .desk import end_tickets
 from .people import leave_floor
@@ -49,8 +50,8 @@ def change_policy(slate: Slate) -> None:
 
 
 def customer_is_gone(slate: Slate) -> None:
-    """The customer's connection went away."""
-    if slate.c.left_at is None:
+    """The customer's connection went away; who waits for a callback need not stay."""
+    if slate.c.left_at is None and slate.state != State.CALLBACK_PENDING:
         slate.c.left_at = slate.at
 
 

@@ -234,8 +234,8 @@ def do_queue_step(slate: Slate) -> None:
 
 
 def _spend_step(slate: Slate) -> QueueStep | None:
-    timer = next(t for t in slate.before.timers if t.name == "queue_step" and t.generation == slate.event.generation)
-    _change(slate, steps_done=(*_handoff(slate).steps_done, timer.key))
+    assert slate.timer is not None
+    _change(slate, steps_done=(*_handoff(slate).steps_done, slate.timer.key))
     return step_of(slate)
 
 
@@ -283,6 +283,7 @@ def _promise(slate: Slate, kind: Literal["callback", "ticket"], reason: str, due
     if due is None and kind == "callback" and seen is not None and seen.opens_at is not None:
         due = seen.opens_at
     renewed = waiting.promise is not None
+    c.left_at = None  # who is called back need not stay
     c.waiting = attrs.evolve(waiting, promise=Promise(kind, reason, due, slate.at), seen=seen)
     if kind == "ticket":
         ask_for_ticket(slate)

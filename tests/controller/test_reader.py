@@ -66,7 +66,7 @@ def test_a_file_that_is_cut_off_is_told_by_name(tmp_path: Path) -> None:
 
 
 def test_an_unknown_file_is_told_with_what_may_be_given() -> None:
-    with pytest.raises(RecordingError, match="nowhere: there is no such file; give a file, - for standard input, or one of general"):
+    with pytest.raises(RecordingError, match="nowhere: there is no such file; give a file, - for standard input, or"):
         sources_of(("nowhere",))
 
 

@@ -287,6 +287,14 @@ def test_an_event_with_erased_fields_takes_its_recorded_verdicts(tmp_path: Path)
 # --- one digest
 
 
+@pytest.mark.parametrize("name", BUNDLED_RECORDINGS)
+def test_the_digests_of_bundled_recordings_are_those_on_record(name: str, golden: Any) -> None:
+    """On every machine and Python version; a change of decisions shows here."""
+    tally = run(name)
+
+    golden(f"digest_{name}", {"sessions": tally.sessions, "events": tally.events, "digest": f"{tally.digest:064x}"})
+
+
 def big_log(path: Path, sessions: int = 60) -> Path:
     rng = random.Random(7)
     talks = []

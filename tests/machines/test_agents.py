@@ -4,6 +4,8 @@ from typing import Any
 
 import attrs
 import pytest
+from machines_build import DEFAULT, START, Talk, at, policy
+
 from handoff_kit.machines import (
     Agent,
     AgentAssigned,
@@ -30,7 +32,6 @@ from handoff_kit.machines import (
     step_agent,
 )
 from handoff_kit.machines.agents import PRESENCE, PRESENCE_ROWS, Work, _AgentSlate
-from machines_build import DEFAULT, START, Talk, at, policy
 
 OFFLINE, AVAILABLE, AWAY, SILENT = Presence.OFFLINE, Presence.AVAILABLE, Presence.AWAY, Presence.NOT_RESPONDING
 PLAIN = policy()
@@ -97,7 +98,7 @@ def test_the_table_is_complete() -> None:
 def test_a_word_leads_to_a_presence(word: str, presence: Presence) -> None:
     slate = _AgentSlate(agent(presence))
     PRESENCE.fire(word, slate)
-    assert slate.state is TABLE[word][presence]
+    assert slate.state == TABLE[word][presence]
     assert (slate.refused is not None) is (word == "presence_not_responding")
 
 
@@ -408,7 +409,9 @@ def test_capacity_may_be_filled_to_the_brim(capacity: float, refused: bool) -> N
     assert (desk.do(OfferMade, 2, agent="a1", offer=1).refused is not None) is refused
 
 
-@pytest.mark.parametrize(("by", "refused"), [("router", True), ("agent", True), (None, True), ("supervisor", False), ("desk", False)])
+@pytest.mark.parametrize(
+    ("by", "refused"), [("router", True), ("agent", True), (None, True), ("supervisor", False), ("desk", False)]
+)
 def test_only_a_supervisor_or_the_desk_may_overload(by: str | None, refused: bool) -> None:
     desk = Desk(work=(BUSY,))
     desk.talk.queue(1)

@@ -9,13 +9,14 @@ from typing import Any
 
 import attrs
 import pytest
-from handoff_kit.machines import EFFECTS, EVENTS, Event, Observed, PresenceChanged, QueueFacts, State, Verdict
-from handoff_kit.machines.canonical import canonical, digest_of, fields_writer, rfc3339, text_digest
-from handoff_kit.machines.effects import Effect
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from machines_build import START, Talk
 from machines_values import JSON, values_of
+
+from handoff_kit.machines import EFFECTS, EVENTS, Event, Observed, PresenceChanged, QueueFacts, State, Verdict
+from handoff_kit.machines.canonical import canonical, digest_of, fields_writer, rfc3339, text_digest
+from handoff_kit.machines.effects import Effect
 
 FEW = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -101,7 +102,11 @@ def test_the_text_of_a_snapshot_is_sorted_json() -> None:
     assert canonical(talk.now) == reference(talk.now)
 
 
-@given(st.dictionaries(st.text(max_size=3), st.none() | st.just(State.QUEUED) | st.just(QueueFacts(eta_s=1.5)) | st.just(START), max_size=4))
+@given(
+    st.dictionaries(
+        st.text(max_size=3), st.none() | st.just(State.QUEUED) | st.just(QueueFacts(eta_s=1.5)) | st.just(START), max_size=4
+    )
+)
 def test_a_map_may_hold_values_of_ours(value: Any) -> None:
     assert canonical(value) == reference(value)
 

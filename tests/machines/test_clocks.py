@@ -1,6 +1,8 @@
 """The clocks of a handoff: what starts, stops and never resets them."""
 
 import pytest
+from machines_build import DEFAULT, Talk, at, policy
+
 from handoff_kit.machines import (
     AgentFinished,
     AgentLost,
@@ -19,7 +21,6 @@ from handoff_kit.machines import (
     TransferRequested,
     clocks,
 )
-from machines_build import DEFAULT, Talk, at, policy
 
 LONG = """
 [timers]

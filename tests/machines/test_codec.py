@@ -7,6 +7,11 @@ from typing import Any
 
 import attrs
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from machines_build import DEFAULT, START, Talk, at, policy
+from machines_values import values_of
+
 from handoff_kit.machines import (
     EVENTS,
     RESERVED_EVENTS,
@@ -66,10 +71,6 @@ from handoff_kit.machines.codec import (
 from handoff_kit.machines.conversation import _sealed_by_copy, drafted
 from handoff_kit.machines.offers import OfferState
 from handoff_kit.machines.table import MACHINE_FINGERPRINT
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from machines_build import DEFAULT, START, Talk, at, policy
-from machines_values import values_of
 
 ALL_EVENTS: dict[str, type[Event]] = {**EVENTS, "presence_changed": PresenceChanged}
 FEW = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
@@ -141,6 +142,7 @@ def test_a_time_of_any_zone_is_taken_as_utc(written: str, seconds: float) -> Non
     "written",
     [
         "2026-03-02T12:00:00",
+        "2026-03-02T12:00:00.500",
         "2026-03-02",
         "20260302T120000Z",
         "2026-03-02T25:00:00Z",
@@ -178,8 +180,8 @@ def test_another_zone_is_converted_where_an_event_is_made() -> None:
 #: (line, what is wrong, the mend)
 BROKEN: list[tuple[dict[str, Any], str, str]] = [
     ({"conversation": "c-1"}, "the field 'type' is missing", "known types are conversation_started"),
-    (line("ai_tern"), "there is no type \"ai_tern\"", "did you mean 'ai_turn'?"),
-    (line("zzz"), "there is no type \"zzz\"", "known are conversation_started"),
+    (line("ai_tern"), 'there is no type "ai_tern"', "did you mean 'ai_turn'?"),
+    (line("zzz"), 'there is no type "zzz"', "known are conversation_started"),
     ({"type": 5}, "there is no type 5", "known are"),
     ({"type": []}, "there is no type []", "known are"),
     ({"type": {}}, "there is no type {}", "known are"),
@@ -190,7 +192,11 @@ BROKEN: list[tuple[dict[str, Any], str, str]] = [
     (line("customer_message", text="x", id=5), "id: must be a string, not 5", ""),
     (line("customer_message", text="x", attachments=5), "attachments: must be a list, not 5", ""),
     (line("customer_message", text="x", attachments=[{}, {"sise": 1}]), "attachments[1].sise: there is no key 'sise'", "'size'"),
-    (line("customer_message", text="x", attachments=[{"size": "big"}]), 'attachments[0].size: must be a whole number, not "big"', ""),
+    (
+        line("customer_message", text="x", attachments=[{"size": "big"}]),
+        'attachments[0].size: must be a whole number, not "big"',
+        "",
+    ),
     (line("customer_message", text="x", attachments=[7]), "attachments[0]: must be an object, not 7", ""),
     (line(confidence="0.5"), 'confidence: must be a number, not "0.5"', ""),
     (line(confidence=True), "confidence: must be a number, not true", ""),
@@ -220,11 +226,19 @@ BROKEN: list[tuple[dict[str, Any], str, str]] = [
     (line("agent_assigned", agent=""), "agent must be a string that is not empty", ""),
     (line("offer_made", agent="a1", offer=0), "offer must be at least 1", ""),
     (line("feedback", csat=6), "csat must be from 1 to 5, not 6", ""),
-    (line("presence_changed", agent="a1", presence="asleep"), "presence: must be one of offline, available, away, not_responding", ""),
+    (
+        line("presence_changed", agent="a1", presence="asleep"),
+        "presence: must be one of offline, available, away, not_responding",
+        "",
+    ),
     (line("presence_changed", agent="a1", presence=[]), "presence: must be one of offline, available, away", ""),
     (line("presence_changed", agent="a1", skills={"x": "y"}), 'skills.x: must be a whole number, not "y"', ""),
     (line("conversation_started", channel="web", customer={"id": ""}), "id must be a string that is not empty", ""),
-    (line("conversation_started", channel="web", customer={"id": "x", "teir": "y"}), "customer.teir: there is no key 'teir'", "'tier'"),
+    (
+        line("conversation_started", channel="web", customer={"id": "x", "teir": "y"}),
+        "customer.teir: there is no key 'teir'",
+        "'tier'",
+    ),
 ]
 
 
@@ -246,6 +260,10 @@ def test_an_actor_of_no_known_kind_is_refused_in_words() -> None:
 def test_an_unknown_key_is_compared_with_the_names_on_the_wire() -> None:
     error = refused(line("consult_started", agent="a1", with_="a2"))
     assert "did you mean 'with'?" in error.mend
+
+
+def test_one_name_is_a_list_of_one() -> None:
+    assert event_from_data(line(erased="reply")).erased == ("reply",)
 
 
 def test_a_long_finding_is_cut() -> None:
@@ -345,7 +363,9 @@ def resumed_bot_with_a_place() -> Talk:
 
 def callback_pending() -> Talk:
     talk = queued()
-    talk.do(Deferred, 20, kind="callback", reason="none_available", due=at(5000), observed=_observed(open=False, opens_at=at(9000)))
+    talk.do(
+        Deferred, 20, kind="callback", reason="none_available", due=at(5000), observed=_observed(open=False, opens_at=at(9000))
+    )
     return talk
 
 

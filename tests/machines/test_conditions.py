@@ -6,6 +6,10 @@ from typing import Any
 
 import attrs
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from machines_build import Talk, at, policy
+
 from handoff_kit.machines import (
     AiTurn,
     Customer,
@@ -19,9 +23,6 @@ from handoff_kit.machines import (
     Verdict,
 )
 from handoff_kit.machines.conditions import LEAVES
-from hypothesis import example, given
-from hypothesis import strategies as st
-from machines_build import Talk, at, policy
 
 UNKNOWN, FALSE, TRUE = None, False, True
 

@@ -3,12 +3,13 @@
 import itertools
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from handoff_kit.machines.conditions import Condition, Group, Leaf, leaves_of
 from handoff_kit.machines.policy import Policy, Trigger
 from handoff_kit.machines.triggers import plan_of
 from handoff_kit.machines.verdicts import kleene_all, kleene_any, kleene_none
-from hypothesis import given
-from hypothesis import strategies as st
 
 T, F, U = True, False, None
 Holds = bool | None
@@ -56,9 +57,7 @@ def test_a_single_condition_answers_for_itself(one: Holds) -> None:
 _LEAF = st.just(Leaf("wants_handoff", True))
 TREES = st.recursive(
     _LEAF,
-    lambda inner: st.builds(
-        Group, st.sampled_from(["all", "any", "none"]), st.lists(inner, min_size=1, max_size=4).map(tuple)
-    ),
+    lambda inner: st.builds(Group, st.sampled_from(["all", "any", "none"]), st.lists(inner, min_size=1, max_size=4).map(tuple)),
     max_leaves=12,
 )
 

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from machines_build import Talk, at, policy
+
 from handoff_kit.machines import (
     AgentFinished,
     AgentLost,
@@ -25,7 +27,6 @@ from handoff_kit.machines import (
     TimerFired,
     needs,
 )
-from machines_build import Talk, at, policy
 
 PEEKS = """
 [[trigger]]

@@ -1,6 +1,7 @@
 """The offer machine: pending, then exactly one end."""
 
 import pytest
+
 from handoff_kit.machines.offers import OFFER_ROWS, OfferState, after_offer_event
 
 ENDS = {

@@ -1,9 +1,10 @@
 """Finding phrases: folded, spaces as one, edges where the script has edges."""
 
 import pytest
-from handoff_kit.machines.phrases import normalized, phrase_finder
 from hypothesis import given
 from hypothesis import strategies as st
+
+from handoff_kit.machines.phrases import normalized, phrase_finder
 
 
 def found(phrase: str, text: str) -> bool:
@@ -96,7 +97,8 @@ ALPHABET = "ab _1.é人\n"
 
 
 def is_word(letter: str) -> bool:
-    return letter.isalnum() or letter == "_"
+    """A letter, digit or underscore of a script with spaces."""
+    return (letter.isalnum() and letter != "人") or letter == "_"
 
 
 def naive(phrase: str, text: str) -> bool:
@@ -125,3 +127,8 @@ def test_the_finder_is_a_look_at_every_place(phrase: str, text: str) -> None:
 def test_normalizing_twice_is_normalizing_once(text: str) -> None:
     once = " ".join(text.split())
     assert normalized(once) == normalized(text)
+
+
+def test_a_word_beside_a_script_without_spaces_is_found() -> None:
+    assert found("human", "我要human客服")
+    assert not found("human", "我要humans")

@@ -5,10 +5,12 @@ from typing import Any
 
 import attrs
 import pytest
+from cattrs.errors import ClassValidationError
+from machines_build import DEFAULT, policy
+
 from handoff_kit.machines import BadInput, HandoffError, Policy, PolicyError, parse_policy
 from handoff_kit.machines.policy import DEFAULT_TEXTS, TIMED
-from handoff_kit.machines.policy_codec import fingerprint_of, policy_from_data, policy_to_data
-from machines_build import DEFAULT, policy
+from handoff_kit.machines.policy_codec import _CONVERTER, fingerprint_of, policy_from_data, policy_to_data, told
 
 
 def refused(text: str) -> PolicyError:
@@ -90,9 +92,24 @@ BROKEN: list[tuple[str, str, str, str]] = [
     ),
     # ranges
     ("[policy]\nschema = 2", "bank.toml: policy", "schema must be from 1 to 1, not 2", ""),
-    ("[timers]\nqueue_s = -1", "bank.toml: timers", "queue_s must be at least 0 and finite, not -1", ""),
-    ("[timers]\nqueue_s = inf", "bank.toml: timers", "queue_s must be at least 0 and finite, not inf", ""),
-    ("[timers]\nqueue_s = nan", "bank.toml: timers", "queue_s must be at least 0 and finite, not nan", ""),
+    (
+        "[timers]\nqueue_s = -1",
+        "bank.toml: timers",
+        "queue_s must be at least 0 and finite (a hundred years at most), not -1",
+        "",
+    ),  # noqa: E501
+    (
+        "[timers]\nqueue_s = inf",
+        "bank.toml: timers",
+        "queue_s must be at least 0 and finite (a hundred years at most), not inf",
+        "",
+    ),  # noqa: E501
+    (
+        "[timers]\nqueue_s = nan",
+        "bank.toml: timers",
+        "queue_s must be at least 0 and finite (a hundred years at most), not nan",
+        "",
+    ),  # noqa: E501
     ("[timers]\ncallback_s = 0.5", "bank.toml: timers", "callback_s must be at least 1", ""),
     ("[offer]\ndeadline_s = 0", "bank.toml: offer", "deadline_s must be at least 1", ""),
     ("[context]\ntrend_turns = 2", "bank.toml: context", "trend_turns must be at least 3", ""),
@@ -124,7 +141,12 @@ BROKEN: list[tuple[str, str, str, str]] = [
         "needs exactly one of after_s",
         "",
     ),
-    ("[[queue]]\nname='q'\n[[queue.step]]\ndo='widen'\nafter_s=1", "bank.toml: queue[0].step[0]", 'do = "widen" needs a tier', ""),
+    (
+        "[[queue]]\nname='q'\n[[queue.step]]\ndo='widen'\nafter_s=1",
+        "bank.toml: queue[0].step[0]",
+        'do = "widen" needs a tier',
+        "",
+    ),
     (
         "[[queue]]\nname='q'\n[[queue.step]]\ndo='sing'\nafter_s=1",
         "bank.toml: queue[0].step[0].do",
@@ -163,7 +185,12 @@ BROKEN: list[tuple[str, str, str, str]] = [
     (when("{ intent_in = 'x' }"), "bank.toml: trigger[0].when.intent_in", 'found "x"', "a list of strings"),
     (when("{ intent_in = ['x', ' '] }"), "bank.toml: trigger[0].when.intent_in", "found [", "a list of strings"),
     (when("{ customer_says = [] }"), "bank.toml: trigger[0].when.customer_says", "found []", "a list of strings"),
-    (when("{ confidence_below = 'low' }"), "bank.toml: trigger[0].when.confidence_below", 'found "low"', "a number (from 0 to 1)"),
+    (
+        when("{ confidence_below = 'low' }"),
+        "bank.toml: trigger[0].when.confidence_below",
+        'found "low"',
+        "a number (from 0 to 1)",
+    ),
     (when("{ confidence_below = true }"), "bank.toml: trigger[0].when.confidence_below", "found true", "a number"),
     (when("{ sentiment_below = -1.5 }"), "bank.toml: trigger[0].when.sentiment_below", "found -1.5", "from -1 to 1"),
     (when("{ sentiment_trend_below = 3 }"), "bank.toml: trigger[0].when.sentiment_trend_below", "found 3", "from -2 to 2"),
@@ -190,7 +217,12 @@ BROKEN: list[tuple[str, str, str, str]] = [
         "found {",
         "{ margin_s = seconds }",
     ),
-    (when("{ entity = 5 }"), "bank.toml: trigger[0].when.entity", "found 5", "{ name = .., and one of at_least, below, equals, in"),
+    (
+        when("{ entity = 5 }"),
+        "bank.toml: trigger[0].when.entity",
+        "found 5",
+        "{ name = .., and one of at_least, below, equals, in",
+    ),
     (when("{ entity = { name = 'x' } }"), "bank.toml: trigger[0].when.entity", "found {", "and one of at_least"),
     (when("{ entity = { at_least = 1 } }"), "bank.toml: trigger[0].when.entity", "found {", "and one of at_least"),
     (when("{ entity = { name = 'x', above = 1 } }"), "bank.toml: trigger[0].when.entity", "found {", "and one of at_least"),
@@ -201,7 +233,12 @@ BROKEN: list[tuple[str, str, str, str]] = [
         "found {",
         "one of at_least",
     ),
-    (when("{ attribute = { name = 'x', in = [] } }"), "bank.toml: trigger[0].when.attribute", "found {", "in = a list that is not empty"),
+    (
+        when("{ attribute = { name = 'x', in = [] } }"),
+        "bank.toml: trigger[0].when.attribute",
+        "found {",
+        "in = a list that is not empty",
+    ),
     (when("{ attribute = { name = 'x', in = [[]] } }"), "bank.toml: trigger[0].when.attribute", "found {", "a string, a number"),
     (when("{ attribute = { name = 'x', present = 1 } }"), "bank.toml: trigger[0].when.attribute", "found {", "true or false"),
     (
@@ -242,6 +279,13 @@ def test_a_time_that_no_clock_can_hold_is_refused(table: str) -> None:
 
 def test_a_long_finding_is_cut() -> None:
     assert refused(f"[context]\nmessages = '{'x' * 200}'").what.endswith("...")
+
+
+def test_everything_that_is_wrong_can_be_told() -> None:
+    data = {"timer": 1, "resum": 1, "context": {"messages": "x", "entities": 5}}
+    with pytest.raises(ClassValidationError) as caught:
+        _CONVERTER.structure(data, Policy)
+    assert sorted(path for path, _, _ in told(caught.value, "")) == ["context.entities", "context.messages", "resum", "timer"]
 
 
 def test_a_policy_error_is_bad_input() -> None:
@@ -323,7 +367,8 @@ hold = "de-AT"
 
 
 @pytest.mark.parametrize(
-    ("locale", "text"), [("de-AT", "de-AT"), ("de-CH", "de"), ("de", "de"), ("fr-FR", "default"), (None, "default"), ("", "default")]
+    ("locale", "text"),
+    [("de-AT", "de-AT"), ("de-CH", "de"), ("de", "de"), ("fr-FR", "default"), (None, "default"), ("", "default")],
 )
 def test_a_text_is_chosen_by_locale_then_language_then_default(locale: str | None, text: str) -> None:
     assert policy(TEXTS).text("hold", locale) == text

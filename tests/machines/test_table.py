@@ -72,10 +72,7 @@ ARROWS = {
     ("bot_active", "timer_ai_reply"): {"escalation_pending"},
     ("resumed_bot", "timer_ai_reply"): {"escalation_pending", "queued"},
     **{(state, "timer_bot_idle"): {"closed"} for state in ("bot_active", "resumed_bot")},
-    **{
-        (state, "timer_customer_gone"): {"closed"}
-        for state in ("bot_active", "resumed_bot", "escalation_pending", "queued")
-    },
+    **{(state, "timer_customer_gone"): {"closed"} for state in ("bot_active", "resumed_bot", "escalation_pending", "queued")},
     ("queued", "offloaded"): {"resumed_bot"},
     ("resumed_bot", "reclaimed"): {"queued"},
     ("queued", "timer_queue_step"): {"resumed_bot", "callback_pending", "closed"},
@@ -201,13 +198,18 @@ def test_a_guard_that_raises_elsewhere_moves_nothing() -> None:
     assert done.after is talk.now
 
 
-def test_a_trigger_guard_that_raises_twice_is_refused() -> None:
-    broken = _engine_with("a_trigger_holds")
+@pytest.mark.parametrize("name", ["a_trigger_holds", "keeps_a_place", "has_settled"])
+def test_whichever_guard_breaks_the_customer_goes_to_a_person(name: str) -> None:
     talk = Talk()
-    done = step(talk.policy, talk.now, CustomerMessage(conversation="c-1", at=at(1), text="x"), engine=broken)
+    talk.accept(10)
+    talk.do(EVENTS["returned_to_ai"], 20, agent="a1")
+    turn = AiTurn(conversation="c-1", at=at(21), reply="x", epoch=3)
+    done = step(talk.policy, talk.now, turn, engine=_engine_with(name))
 
-    assert done.refused is not None
-    assert done.refused.name == "guard_error"
+    assert done.refused is None
+    assert done.after.state == "escalation_pending"
+    assert done.after.handoff is not None
+    assert done.after.handoff.reasons == ("guard_error",)
 
 
 def _engine_with(broken: str) -> Engine:

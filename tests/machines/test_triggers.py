@@ -5,6 +5,10 @@ from typing import Any
 
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from machines_build import Talk, at, effects_of, policy
+
 from handoff_kit.machines import (
     AiTurn,
     Customer,
@@ -30,9 +34,6 @@ from handoff_kit.machines.policy import Route
 from handoff_kit.machines.step import step
 from handoff_kit.machines.table import ROWS
 from handoff_kit.machines.triggers import cooldown_left, failed_guard, judge, plan_of
-from hypothesis import given
-from hypothesis import strategies as st
-from machines_build import Talk, at, effects_of, policy
 
 
 def names(step: Step) -> list[str]:
@@ -267,7 +268,9 @@ def test_the_silence_of_the_ai_is_no_turn() -> None:
 
 
 def test_the_silence_of_the_ai_has_no_values() -> None:
-    text = "[[trigger]]\nname='t'\nwhen.any = [{ intent='x' }, { wants_handoff=true }, { failed_action=true }, { reply_says=['r'] }]"
+    text = (
+        "[[trigger]]\nname='t'\nwhen.any = [{ intent='x' }, { wants_handoff=true }, { failed_action=true }, { reply_says=['r'] }]"
+    )
     talk = Talk(policy(text))
     talk.do(CustomerMessage, 2, text="hm")
     (silence,) = talk.wait(62)
@@ -289,6 +292,20 @@ def test_what_a_customer_says_counts_until_the_ai_has_answered() -> None:
     talk.do(CustomerMessage, 2, text="hello?")
     assert verdict_of(talk.turn(3, confidence=0.9), "t").leaves[0].holds is True
     assert verdict_of(talk.turn(4, confidence=0.1), "t").leaves[0].holds is False
+
+
+def test_two_triggers_read_the_same_words_and_the_same_trend() -> None:
+    text = "".join(
+        f"[[trigger]]\nname='{name}'\nwhen.all = [{{ customer_says=['{word}'] }}, {{ sentiment_trend_below = {below} }}]\n"
+        for name, word, below in (("t", "human", -0.1), ("u", "person", -0.9))
+    )
+    talk = Talk(policy(text))
+    talk.turn(1, sentiment=1.0)
+    talk.turn(2, sentiment=0.5)
+    talk.do(CustomerMessage, 3, text="a human person")
+    step = talk.turn(4, sentiment=0.0)
+    assert [(leaf.value, leaf.holds) for leaf in verdict_of(step, "t").leaves] == [("human", True), (-0.5, True)]
+    assert [(leaf.value, leaf.holds) for leaf in verdict_of(step, "u").leaves] == [("person", True), (-0.5, False)]
 
 
 def test_a_button_counts_until_the_ai_has_answered() -> None:
@@ -371,7 +388,9 @@ def test_an_explicit_trigger_passes_the_cooldown() -> None:
 
 
 def test_a_suppressed_trigger_gives_no_reason_beside_one_that_passes() -> None:
-    talk = returned(BACK.replace('"unsure"\n', '"unsure"\nexplicit = true\n').replace("failed_action = true", "sentiment_below = 0"))
+    talk = returned(
+        BACK.replace('"unsure"\n', '"unsure"\nexplicit = true\n').replace("failed_action = true", "sentiment_below = 0")
+    )
     talk.turn(101, confidence=0.5, sentiment=-1)
     assert reasons(talk) == ("low_confidence",)
 
@@ -709,13 +728,12 @@ def test_a_broken_guard_elsewhere_moves_nothing() -> None:
     assert done.after is talk.now
 
 
-def test_a_judgement_that_cannot_even_begin_moves_nothing() -> None:
+def test_a_judgement_that_cannot_even_begin_sends_the_customer_to_a_person_too() -> None:
     talk = Talk()
-    done = step(
-        talk.policy, talk.now, AiTurn(conversation="c-1", at=at(2), epoch=0), engine=breaking("a_trigger_holds")
-    )
-    assert done.refused is not None
-    assert done.refused.facts == {"guard": "a_trigger_holds", "error": "RuntimeError: boom"}
+    event = AiTurn(conversation="c-1", at=at(2), epoch=0)
+    done = step(talk.policy, talk.now, event, engine=breaking("a_trigger_holds"))
+    assert done.after.handoff is not None
+    assert done.after.handoff.reasons == ("guard_error",)
 
 
 def test_a_broken_guard_has_no_wish_of_a_person_in_it() -> None:

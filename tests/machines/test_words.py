@@ -1,6 +1,8 @@
 """The short words: waits, summaries, refusals, errors."""
 
 import pytest
+from machines_build import Talk, policy
+
 from handoff_kit.machines import (
     REFUSALS,
     AgentMessage,
@@ -17,7 +19,6 @@ from handoff_kit.machines import (
 )
 from handoff_kit.machines.summary import summary_of
 from handoff_kit.machines.texts import eta_in_words
-from machines_build import Talk, policy
 
 # --- waits
 

@@ -11,6 +11,7 @@ from handoff_kit.machines import (
     ContextReady,
     ConversationStarted,
     CustomerMessage,
+    FailedAction,
     HandoffRequested,
     OfferAccepted,
     OfferMade,
@@ -166,6 +167,36 @@ def test_a_conversation_that_continues_another_counts_from_nothing() -> None:
     assert [verdict(turn, name).value for name in ("misses", "mood", "long")] == [1, None, 1]
 
 
+WORDS = """
+[[trigger]]
+name = "lost_card"
+when.all = [{ customer_says = ["card"] }, { confidence_below = 0.8 }]
+"""
+
+
+@pytest.mark.parametrize(("after", "state"), [("and my balance?", State.RESUMED_BOT), ("the card!", State.ESCALATION_PENDING)])
+def test_words_from_before_the_person_came_are_not_heard_again(after: str, state: State) -> None:
+    """S10: the person had dealt with the card, and the word was still held against the customer."""
+    talk = Talk(policy(WORDS))
+    talk.do(CustomerMessage, 1, text="my card")
+    talk.do(AgentMessage, 5, agent="a1", text="Here I am.")
+    talk.do(ReturnedToAi, 30, agent="a1")
+    talk.turn(40, reply="I am back.", missed=True, confidence=0.9)
+    talk.do(CustomerMessage, 200, text=after)
+    assert talk.turn(205, reply="Perhaps?", confidence=0.3).after.state is state
+
+
+def test_the_first_turn_after_the_person_hears_nothing_from_before() -> None:
+    """S10: the same where the AI begins by itself."""
+    talk = Talk(policy("[resume]\ncooldown_s = 0\n" + WORDS))
+    talk.do(CustomerMessage, 1, text="my card")
+    talk.do(AgentMessage, 5, agent="a1", text="Here I am.")
+    talk.do(ReturnedToAi, 30, agent="a1")
+    turn = talk.turn(40, reply="I am back.", confidence=0.3)
+    assert turn.after.state is State.RESUMED_BOT
+    assert verdict(turn, "lost_card").holds is False
+
+
 # --- messages while waiting
 
 
@@ -318,6 +349,16 @@ def test_the_cool_down_ends_on_the_second(after_s: float, state: State) -> None:
     talk.do(ReturnedToAi, 100, agent="a1")
     talk.turn(110, reply="I am back.", confidence=0.9)
     assert talk.turn(100 + after_s, confidence=0.3).after.state is state
+
+
+@pytest.mark.parametrize(("action", "state"), [("export_pdf", State.ESCALATION_PENDING), ("send_mail", State.RESUMED_BOT)])
+def test_what_the_person_mended_and_still_fails_is_not_held_back(action: str, state: State) -> None:
+    """S45: the cool-down is for old quarrels; the very action that was given back, and fails again, needs the person again."""
+    talk = Talk(policy('[[trigger]]\nname = "broken"\nwhen = { failed_action = true }\n'))
+    talk.turn(1, failed_action=FailedAction(name="export_pdf", error_code="ERR_PERM_004"))
+    talk.accept(10)
+    talk.do(ReturnedToAi, 60, agent="a1", instruction="Permission granted. Please run it again.")
+    assert talk.turn(70, failed_action=FailedAction(name=action, error_code="ERR_PERM_004")).after.state is state
 
 
 def test_a_request_beside_the_conversation_passes_too() -> None:

@@ -421,6 +421,7 @@ def test_in_any_order_exactly_one_of_the_two_happens(comes: list[tuple[int, str]
     taken = [one for one in talk.steps if isinstance(one.event, OfferAccepted) and one.refused is None]
     expired = [one for one in talk.steps if one.event.trigger == "timer_queue" and one.refused is None]
     assert len(taken) + len(expired) == 1
+    assert all(one.after.at >= at(600) for one in expired), "never before its time"
     assert talk.state is (State.AGENT_ACTIVE if taken else State.CALLBACK_PENDING)
     assert said(talk.steps).count("callback") == len(expired)
     assert all(sent.text for sent in effects_of(talk.steps, SendToCustomer))
@@ -490,6 +491,8 @@ def test_the_clock_of_the_wait_is_never_set_back() -> None:
         assert (at_answer.customer_wait_s, at_answer.time_to_accept_s, at_answer.handle_s) == (435, 415, 20)
         later = clocks(by_time[at(500)], at(520))
         assert (later.customer_wait_s, later.handle_s) == (435, 100)
+
+    assert said(talk.steps).count("connecting") == len(effects_of(talk.steps, OpenTicket)) == 1
 
     restarting = naive.RestartingClock().play(talk.steps[: talk.steps.index(answered) + 1])
     assert restarting.waited_s < 60
