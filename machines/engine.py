@@ -206,10 +206,6 @@ class Engine:
         """Fire `event` with the slate as the model; return whether a row took it."""
         return bool(self._events[event].trigger(slate))
 
-    def decides(self, event: str) -> bool:
-        """Whether the table knows the event at all."""
-        return event in self._events
-
     def _check(self, guards: Mapping[str, Any], callbacks: Mapping[str, Any]) -> None:
         done: set[tuple[str, str]] = set()
         pairs: set[tuple[str, str]] = set()

@@ -21,13 +21,16 @@ from ..benchmarks.session import described
 __all__ = ["command"]
 
 
-@click.group("bench", short_help="Measure this library against baselines in the same run.")
-def command() -> None:
+@click.group("bench", invoke_without_command=True, short_help="Measure this library against baselines in the same run.")
+@click.pass_context
+def command(ctx: click.Context) -> None:
     """Measure this library against baselines in the same run.
 
     Figures are ratios: the ways that are compared take turns in each of several rounds, and the median of the rounds' ratios
     counts. Absolute times say more about the machine.
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 @command.command("core", short_help="A step, replay, memory.")

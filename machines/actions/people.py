@@ -58,6 +58,11 @@ def _held(slate: Slate) -> Held:
     return slate.c.held
 
 
+def _handoff(slate: Slate) -> Handoff:
+    assert slate.c.handoff is not None
+    return slate.c.handoff
+
+
 def _hold(slate: Slate, **changes: Any) -> None:
     slate.c.held = attrs.evolve(_held(slate), **changes)
 
@@ -114,11 +119,12 @@ def barge_in(slate: Slate) -> None:
 def leave_floor(slate: Slate) -> None:
     """An agent's stretch is over: its time and its pauses are added up."""
     c = slate.c
-    if c.held is None or c.handoff is None:
+    if c.held is None:
         return
     _count_pause(slate)
-    handled_s = c.handoff.handle_s + (slate.at - c.held.since).total_seconds()
-    c.handoff = attrs.evolve(c.handoff, handle_s=handled_s)
+    handoff = _handoff(slate)
+    handled_s = handoff.handle_s + (slate.at - c.held.since).total_seconds()
+    c.handoff = attrs.evolve(handoff, handle_s=handled_s)
     c.held = None
 
 
@@ -145,8 +151,8 @@ def _say_as_agent(slate: Slate, agent: str, text: str, *, sent: bool) -> None:
 def _agent_answered(slate: Slate) -> None:
     """The customer's wait is over at the first words, and it is the customer's turn."""
     c = slate.c
-    handoff = c.handoff
-    if handoff is not None and handoff.answered_at is None:
+    handoff = _handoff(slate)
+    if handoff.answered_at is None:
         c.handoff = attrs.evolve(handoff, answered_at=slate.at)
     parked = _held(slate).parked
     if parked is not None and parked.idle:
@@ -179,8 +185,7 @@ def take_up_again(slate: Slate) -> None:
     c = slate.c
     c.held = Held(since=slate.at, turn_since=slate.at)
     c.ending = None
-    if c.handoff is not None:
-        c.handoff = attrs.evolve(c.handoff, finished_at=None)
+    c.handoff = attrs.evolve(_handoff(slate), finished_at=None)
     relay(slate)
 
 
@@ -202,8 +207,9 @@ def unpark(slate: Slate) -> None:
 
 def _count_pause(slate: Slate) -> None:
     """Add the pause, if there is one, to the time on hold."""
-    parked, handoff = _held(slate).parked, slate.c.handoff
-    if parked is not None and handoff is not None:
+    parked = _held(slate).parked
+    if parked is not None:
+        handoff = _handoff(slate)
         held_s = handoff.held_s + (slate.at - parked.since).total_seconds()
         slate.c.handoff = attrs.evolve(handoff, held_s=held_s)
 
@@ -277,8 +283,7 @@ def request_transfer(slate: Slate) -> None:
     """Look for somebody else; the owner stays until somebody accepts. A new request replaces the waiting one."""
     event: TransferRequested = slate.event
     c = slate.c
-    handoff = c.handoff
-    assert handoff is not None
+    handoff = _handoff(slate)
     route = slate.policy.route_to(event.target)
     target = event.target
     if target is None:
@@ -367,8 +372,7 @@ def let_go_as_left(slate: Slate) -> None:
 def _wrap(slate: Slate, ending: str) -> None:
     leave_floor(slate)
     slate.c.ending = ending
-    if slate.c.handoff is not None:
-        slate.c.handoff = attrs.evolve(slate.c.handoff, finished_at=slate.at)
+    slate.c.handoff = attrs.evolve(_handoff(slate), finished_at=slate.at)
 
 
 def keep_wrapped(slate: Slate) -> None:

@@ -139,11 +139,10 @@ def _waiting(slate: Slate) -> Waiting:
 def take_context(slate: Slate) -> None:
     """Keep what was gathered for the person."""
     event: ContextReady = slate.event
-    handoff = slate.c.handoff
-    if handoff is not None:
-        facts = {**handoff.facts, **event.facts}
-        _change(slate, summary=event.summary or handoff.summary, facts=facts, context_missing=False)
-        slate.update_ticket("context_ready")
+    handoff = _handoff(slate)
+    facts = {**handoff.facts, **event.facts}
+    _change(slate, summary=event.summary or handoff.summary, facts=facts, context_missing=False)
+    slate.update_ticket("context_ready")
 
 
 def flag_missing_context(slate: Slate) -> None:
@@ -158,9 +157,7 @@ def enter_queue(slate: Slate) -> None:
     """Stand in line. At the first entry of a handoff the customer is told and the ticket is asked for."""
     c = slate.c
     handoff = _handoff(slate)
-    if c.waiting is None:
-        c.waiting = Waiting()
-    c.waiting = attrs.evolve(c.waiting, promise=None)
+    c.waiting = attrs.evolve(_waiting(slate), promise=None)
     c.place = None
     c.awaiting_resume = False
     if handoff.connected:

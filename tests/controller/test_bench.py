@@ -172,7 +172,7 @@ def test_measuring_leaves_the_level_of_the_logger_as_it_was():
 
 
 def test_help_explains():
-    for args in (["--help"], ["core", "--help"]):
+    for args in ([], ["--help"], ["core", "--help"]):
         result = CliRunner().invoke(command, args)
         assert result.exit_code == 0
         assert "baselines" in result.output or "compared" in result.output

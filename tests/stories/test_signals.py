@@ -5,12 +5,13 @@ from typing import Any
 import attrs
 import naive
 import pytest
-from machines_build import Talk, effects_of, policy
+from machines_build import Talk, at, effects_of, policy
 
 from handoff_kit.machines import (
     AiTurn,
     ContextReady,
     CustomerMessage,
+    Offloaded,
     Policy,
     PolicyError,
     PrepareContext,
@@ -19,10 +20,15 @@ from handoff_kit.machines import (
     Verdict,
     parse_policy,
     replay,
+    step,
 )
+from handoff_kit.machines.actions import CALLBACKS
 from handoff_kit.machines.codec import canonical_step
 from handoff_kit.machines.conditions import Leaf
+from handoff_kit.machines.engine import Engine
+from handoff_kit.machines.guards import GUARDS
 from handoff_kit.machines.policy import Trigger
+from handoff_kit.machines.table import ROWS
 
 # --- prose
 
@@ -252,6 +258,28 @@ def test_a_guard_that_raises_sends_the_customer_to_a_person() -> None:
     assert turn.after.handoff.reasons == ("guard_error",)
     broken: Verdict = next(verdict for verdict in turn.verdicts if verdict.name == "unsure")
     assert (broken.error or "").startswith("TypeError")
+
+
+def test_a_guard_of_the_machine_itself_that_raises_does_no_harm() -> None:
+    """S61: the same where the broken guard is not one of the policy's; where no AI holds the floor nothing moves at all."""
+
+    def breaks(_: Any) -> Verdict:
+        raise LookupError("lost")
+
+    broken = {"ai_wants_to_close": breaks, "offload_is_allowed": breaks}
+    engine = Engine("conversation", State, ROWS, {**GUARDS, **broken}, CALLBACKS)
+    talk = Talk(policy(FLAG_ONLY))
+    turn = step(talk.policy, talk.now, AiTurn(conversation="c-1", at=at(5), reply="Bye.", epoch=0), engine=engine)
+    assert (turn.after.state, turn.reply) == (State.ESCALATION_PENDING, "withheld")
+    assert turn.after.handoff is not None
+    assert turn.after.handoff.reasons == ("guard_error",)
+    assert "LookupError: lost" in [verdict.error for verdict in turn.verdicts]
+
+    talk.queue(10)
+    refused = step(talk.policy, talk.now, Offloaded(conversation="c-1", at=at(20)), engine=engine)
+    assert refused.refused is not None
+    assert refused.refused.name == "guard_error"
+    assert refused.after is talk.now
 
 
 def test_a_broken_guard_breaks_in_the_same_way_again() -> None:

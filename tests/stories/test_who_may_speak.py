@@ -144,6 +144,16 @@ def test_a_second_answer_that_asks_for_a_person_is_heard_and_not_sent(named_by: 
     assert len(effects_of(second, PrepareContext)) == 1
 
 
+def test_an_answer_to_one_message_leaves_the_other_open() -> None:
+    """S06: two messages, two answers, in either order."""
+    talk = Talk()
+    for seq in (7, 8):
+        talk.do(CustomerMessage, seq, seq=seq, text=f"message {seq}")
+    steps = [talk.do(AiTurn, 10, reply=f"to {seq}", epoch=0, in_reply_to=seq) for seq in (8, 7, 8)]
+    assert [one.reply for one in steps] == ["accepted", "accepted", "withheld"]
+    assert refusals(steps) == ["already_answered"]
+
+
 def test_the_ai_says_goodbye_before_it_leaves() -> None:
     """S09: the bot closed the case, and its own last words were dropped as if a person had come in between."""
     talk = Talk()
