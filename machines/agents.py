@@ -27,6 +27,7 @@ from .events import (
     PresenceChanged,
     TimerFired,
 )
+from .evolve import evolve
 from .policy import Policy
 from .refusals import Refusal
 from .states import Presence
@@ -189,9 +190,9 @@ def step_agent(
             given = getattr(event, field)
             if given is not None:
                 changes[field] = given
-    after = attrs.evolve(now, **changes)
+    after = evolve(now, **changes)
     if conversation is not None:
-        after = attrs.evolve(after, work=_work(policy, after, conversation))
+        after = evolve(after, work=_work(policy, after, conversation))
     refused = slate.refused
     if refused is None and _asks_for_room(event, name) and after.load > max(now.load, after.capacity):
         refused = Refusal("over_capacity", {"agent": name, "load": now.load, "capacity": after.capacity})

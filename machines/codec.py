@@ -5,9 +5,10 @@ converter says only that something is wrong; then the same data is read once mor
 What may not go in here: files and lines (the shell reads those), policies (`policy_codec`).
 """
 
+import functools
 import json
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from types import UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
@@ -20,6 +21,7 @@ from .canonical import canonical, rfc3339, text_digest
 from .conversation import Conversation
 from .errors import RecordingError, SnapshotError
 from .events import EVENTS, RESERVED_EVENTS, Event, PresenceChanged
+from .evolve import evolve
 from .offers import OfferState
 from .policy_codec import guess, told
 from .states import Presence, State
@@ -49,6 +51,9 @@ FORMAT = 1
 #: The schema of snapshots that this version writes; it reads this and older ones.
 SNAPSHOT_SCHEMA = 1
 
+#: Shorter strings are words, of which there are few; longer ones are texts.
+_WORD = 40
+
 _ALL_EVENTS: dict[str, type[Event]] = {**EVENTS, PresenceChanged.type: PresenceChanged}
 
 
@@ -58,7 +63,16 @@ _ALL_EVENTS: dict[str, type[Event]] = {**EVENTS, PresenceChanged.type: PresenceC
 def _text(value: Json, _: Any) -> str:
     if value.__class__ is not str:
         raise ValueError(f"must be a string, not {_shown(value)}")
-    return value
+    return _one_object(value) if len(value) < _WORD else value
+
+
+@functools.lru_cache(4096)
+def _one_object(word: str) -> str:
+    """Words (states, channels, tiers, speakers) recur in every snapshot, texts do not: one object for each recent word.
+
+    Not `sys.intern`: on some versions of Python what was interned is never freed.
+    """
+    return word
 
 
 def _whole(value: Json, _: Any) -> int:
@@ -82,14 +96,24 @@ def _flag(value: Json, _: Any) -> bool:
 
 
 def _time(value: Json, _: Any) -> datetime:
-    if value.__class__ is str and len(value) >= 20 and value[10] in "Tt ":
+    return _parsed(value) if value.__class__ is str else _no_time(value)
+
+
+@functools.lru_cache(256)
+def _parsed(value: str) -> datetime:
+    """One snapshot names the same few times again and again: one object each."""
+    if len(value) >= 20 and value[10] in "Tt ":
         try:
             at = datetime.fromisoformat(value)
         except ValueError:
             pass
         else:
             if at.tzinfo is not None:
-                return at
+                return at.astimezone(UTC)
+    return _no_time(value)
+
+
+def _no_time(value: Json) -> NoReturn:
     raise ValueError(f"must be an RFC 3339 time in UTC such as 2026-01-05T09:00:00Z, not {_shown(value)}")
 
 
@@ -326,7 +350,7 @@ def _effects_text(step: Step) -> str:
     texts = []
     for effect in step.effects:
         if isinstance(getattr(effect, "in_reply_to", None), int):
-            effect = attrs.evolve(effect, in_reply_to=None)  # type: ignore[call-arg]
+            effect = evolve(effect, in_reply_to=None)
         texts.append(canonical(effect))
     return f"[{','.join(texts)}]"
 

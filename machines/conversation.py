@@ -14,13 +14,14 @@ import attrs
 from .effects import ResumeContract
 from .offers import OfferState
 from .states import AGENT_STATES, State
-from .values import Action, Attachment, Customer, FailedAction, Json, QueueFacts
+from .values import EMPTY, Action, Attachment, Customer, FailedAction, Json, QueueFacts
 
 __all__ = [
     "AgentDraft",
     "Asked",
     "Conversation",
     "Draft",
+    "Generation",
     "Handoff",
     "Held",
     "Message",
@@ -38,7 +39,7 @@ __all__ = [
 ]
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Message:
     """One line of the transcript's tail; `speaker` is customer, ai, system, or agent:<id>."""
 
@@ -48,7 +49,7 @@ class Message:
     attachments: tuple[Attachment, ...] = ()
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Asked:
     """A customer's message that an answer may name; `epoch` is the one in which it came."""
 
@@ -59,7 +60,7 @@ class Asked:
     answered: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Timer:
     """An owed timer.
 
@@ -75,7 +76,15 @@ class Timer:
     key: int = 0
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
+class Generation:
+    """How often a timer was started, by its name."""
+
+    name: str
+    last: int
+
+
+@attrs.frozen(weakref_slot=False)
 class Reading:
     """What the AI made of the conversation in its last turn."""
 
@@ -87,7 +96,7 @@ class Reading:
     actions: tuple[Action, ...] = ()
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Handoff:
     """One handoff, from its first reason until the conversation settles with the AI again or closes.
 
@@ -113,7 +122,7 @@ class Handoff:
     skills: tuple[str, ...] = ()
     wish: str | None = None
     summary: str | None = None
-    facts: Mapping[str, Json] = attrs.field(factory=dict)
+    facts: Mapping[str, Json] = EMPTY
     connected: bool = False
     context_missing: bool = False
     accepted_at: datetime | None = None
@@ -128,7 +137,7 @@ class Handoff:
     widened: tuple[str, ...] = ()
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Promise:
     """What was promised instead of a person now."""
 
@@ -138,7 +147,7 @@ class Promise:
     since: datetime
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Waiting:
     """A stretch in which the customer waits.
 
@@ -155,7 +164,7 @@ class Waiting:
     promise: Promise | None = None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Place:
     """The place in a queue that an offloaded item keeps."""
 
@@ -163,7 +172,7 @@ class Place:
     since: datetime
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Ticket:
     """The desk's handle for a handoff; `over` means that its handoff ended before the desk answered."""
 
@@ -174,7 +183,7 @@ class Ticket:
     over: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Offer:
     """A pending offer; its life is the offer machine's."""
 
@@ -185,7 +194,7 @@ class Offer:
     state: OfferState = OfferState.PENDING
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Transfer:
     """A transfer that waits for somebody to accept; the owner stays."""
 
@@ -198,7 +207,7 @@ class Transfer:
     note: str | None = None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Parked:
     """The conversation weighs nothing; `idle` means that the customer's silence did it, not the agent."""
 
@@ -208,7 +217,7 @@ class Parked:
     idle: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class AgentDraft:
     """A reply that the AI drafted and the owner has not decided on."""
 
@@ -218,7 +227,7 @@ class AgentDraft:
     in_reply_to: int | str | None = None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Held:
     """One agent's stretch.
 
@@ -264,42 +273,42 @@ class Draft:
     customer: Customer
     policy: str
     at: datetime
-    state: State
-    version: int
-    epoch: int
-    owner: str
-    agent: str | None
-    previous: str | None
-    linked: tuple[str, ...]
-    timers: tuple[Timer, ...]
-    generations: Mapping[str, int]
-    messages: tuple[Message, ...]
-    asked: tuple[Asked, ...]
-    heard: tuple[str, ...]
-    choices: tuple[str, ...]
-    entities: Mapping[str, Json]
-    reading: Reading | None
     boundary: datetime
-    boundary_kind: Literal["start", "return", "withdrawal", "offload"]
-    turns: int
-    misses: int
-    sentiments: tuple[float | None, ...]
-    settled: int
     entered: datetime
     active_at: datetime
-    ai_reply_since: datetime | None
-    awaiting_resume: bool
-    contract: ResumeContract | None
-    handoff: Handoff | None
-    handoffs: int
-    place: Place | None
-    waiting: Waiting | None
-    held: Held | None
-    tickets: tuple[Ticket, ...]
-    offers: tuple[Offer, ...]
-    offers_used: tuple[int, ...]
-    left_at: datetime | None
-    ending: str | None
+    state: State = State.BOT_ACTIVE
+    version: int = 1
+    epoch: int = 0
+    owner: str = "ai"
+    agent: str | None = None
+    previous: str | None = None
+    linked: tuple[str, ...] = ()
+    timers: tuple[Timer, ...] = ()
+    generations: tuple[Generation, ...] = ()
+    messages: tuple[Message, ...] = ()
+    asked: tuple[Asked, ...] = ()
+    heard: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    entities: Mapping[str, Json] = EMPTY
+    reading: Reading | None = None
+    boundary_kind: Literal["start", "return", "withdrawal", "offload"] = "start"
+    turns: int = 0
+    misses: int = 0
+    sentiments: tuple[float | None, ...] = ()
+    settled: int = 0
+    ai_reply_since: datetime | None = None
+    awaiting_resume: bool = False
+    contract: ResumeContract | None = None
+    handoff: Handoff | None = None
+    handoffs: int = 0
+    place: Place | None = None
+    waiting: Waiting | None = None
+    held: Held | None = None
+    tickets: tuple[Ticket, ...] = ()
+    offers: tuple[Offer, ...] = ()
+    offers_used: tuple[int, ...] = ()
+    left_at: datetime | None = None
+    ending: str | None = None
 
     @property
     def queue(self) -> str | None:

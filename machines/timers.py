@@ -7,7 +7,7 @@ basis is the same, else a new generation replaces it. What may not go in here: w
 from collections.abc import Set
 from datetime import datetime, timedelta
 
-from .conversation import Conversation, Draft, Timer
+from .conversation import Conversation, Draft, Generation, Timer
 from .effects import CancelTimer, Effect, StartTimer
 from .events import TimerFired
 from .policy import Durations, Policy
@@ -78,8 +78,7 @@ def settle_timers(policy: Policy, c: Draft, at: datetime, effects: list[Effect],
             if name == "offer":
                 generation = key
             else:
-                generation = c.generations.get(name, 0) + 1
-                c.generations = {**c.generations, name: generation}
+                generation = _count(c, name)
             timer = Timer(name, generation, when if when > at else at, basis, key)
             started.append(timer)
             effects.append(StartTimer(name, generation, timer.due))
@@ -89,6 +88,16 @@ def settle_timers(policy: Policy, c: Draft, at: datetime, effects: list[Effect],
             if timer not in kept and timer.name not in replaced:
                 effects.append(CancelTimer(timer.name, timer.generation))
     c.timers = (*kept, *started)
+
+
+def _count(c: Draft, name: str) -> int:
+    """Return the timer's next generation, and keep it."""
+    for index, one in enumerate(c.generations):
+        if one.name == name:
+            c.generations = (*c.generations[:index], Generation(name, one.last + 1), *c.generations[index + 1 :])
+            return one.last + 1
+    c.generations = (*c.generations, Generation(name, 1))
+    return 1
 
 
 def _owed(spans: Durations, policy: Policy, c: Draft, at: datetime) -> list[_Owed]:

@@ -12,6 +12,7 @@ import attrs
 from .conditions import COMBINATORS, LEAVES, Condition, Judge, Leaf, compile_leaf, guarded, leaves_of
 from .conversation import Conversation
 from .events import Event
+from .evolve import evolve
 from .facts import Facts
 from .policy import Policy, Route, Trigger
 from .verdicts import Verdict
@@ -91,7 +92,7 @@ def _trial(policy: Policy, trigger: Trigger) -> Trial:
     trial = Trial(trigger, route, trigger.is_explicit, tuple(flat), on_turn, on_message, combine, None, constants)
     if all(LEAVES[leaf.kind].reads == "turn" for leaf in flat):
         nothing_known = _weighed(trial, tuple([judge(None) for judge in on_message]))
-        return attrs.evolve(trial, unread=nothing_known)
+        return evolve(trial, unread=nothing_known)
     return trial
 
 
@@ -179,10 +180,10 @@ def _judged(trial: Trial, facts: Facts, cooldown: float | None) -> Verdict:
     if holds is False:
         return verdict
     if holds is None and facts.replied and trial.trigger.when_missing == "holds":
-        verdict = attrs.evolve(verdict, holds=True, margin=None)
+        verdict = evolve(verdict, holds=True, margin=None)
     if cooldown is not None and verdict.holds and verdict.error is None and not trial.explicit:
         if not _fails_again(facts, leaves):
-            verdict = attrs.evolve(verdict, suppressed=True, cooldown_left_s=cooldown)
+            verdict = evolve(verdict, suppressed=True, cooldown_left_s=cooldown)
     return verdict
 
 

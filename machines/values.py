@@ -26,6 +26,9 @@ __all__ = [
     "frozen_texts",
 ]
 
+#: The map that holds nothing; shared, since most maps of most conversations are empty. Never write to it.
+EMPTY: dict[str, "Json"] = {}
+
 #: Any JSON value: None, bool, int, float, str, list, dict.
 Json = Any
 
@@ -141,7 +144,7 @@ def are_levels(_: object, attribute: "attrs.Attribute[Any]", value: Mapping[str,
             raise ValueError(f"{attribute.name}.{name} must be a level from 1 to 5, not {level!r}")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class Customer:
     """Who writes. `lifetime_value` is in the host's own currency; `attributes` is a flat map of the host's own."""
 
@@ -149,7 +152,7 @@ class Customer:
     tier: str | None = None
     locale: str | None = None
     lifetime_value: float | None = attrs.field(default=None, validator=Within())
-    attributes: Mapping[str, Json] = attrs.field(factory=dict, validator=is_flat)
+    attributes: Mapping[str, Json] = attrs.field(default=EMPTY, validator=is_flat)
 
 
 @attrs.frozen(kw_only=True)
@@ -160,7 +163,7 @@ class CustomerChange:
     tier: str | None = None
     locale: str | None = None
     lifetime_value: float | None = attrs.field(default=None, validator=Within())
-    attributes: Mapping[str, Json] = attrs.field(factory=dict, validator=is_flat)
+    attributes: Mapping[str, Json] = attrs.field(default=EMPTY, validator=is_flat)
 
     def merged(self, customer: Customer) -> Customer:
         """Return `customer` with the changes applied."""

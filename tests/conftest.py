@@ -1,9 +1,15 @@
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("default", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 sys.path.insert(0, str(Path(__file__).parent))
 GOLDEN = Path(__file__).parent / "golden"

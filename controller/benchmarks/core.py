@@ -35,7 +35,7 @@ from .by_hand import BY_HAND
 from .in_dicts import canonical_text, decided_in_dicts, event_in_dict, same_snapshot
 from .reference import decoder, replay_by_hand
 from .rounds import Spread, Way, interleaved, ratios, spread
-from .session import FULL_WINDOW, POLICY, SESSION, decided, session_of, write_recording
+from .session import POLICY, SESSION, decided, session_of, write_recording
 
 __all__ = ["DEFAULT", "QUICK", "Plan", "Result", "compare_baselines", "machine", "measure"]
 
@@ -423,9 +423,41 @@ def _named(text: str, number: int) -> Any:
 
 def _snapshots() -> dict[str, str]:
     steps = decided()
-    full = steps[FULL_WINDOW - 1].after
+    full = _talked(steps[0].after)
     assert len(full.messages) == POLICY.context.messages
     return {"fresh": _text_of(steps[0].after), "full": _text_of(full)}
+
+
+def _talked(conversation: Conversation) -> Conversation:
+    """Return the conversation after three messages of the customer and two replies of the AI."""
+    assert POLICY.context.messages == 5
+    for number, text in enumerate(_TALK, 1):
+        at = conversation.at + timedelta(seconds=10)
+        event: Event
+        if number % 2:
+            event = CustomerMessage(conversation=conversation.id, at=at, seq=number + 1, text=text)
+        else:
+            event = AiTurn(
+                conversation=conversation.id,
+                at=at,
+                intent="greeting",
+                confidence=0.95,
+                sentiment=0.1,
+                reply=text,
+                epoch=0,
+                in_reply_to=number,
+            )
+        conversation = step(POLICY, conversation, event).after
+    return conversation
+
+
+_TALK = (
+    "Hello, I have a question about my statement.",
+    "Hello! I am happy to help. Which line of the statement is it about?",
+    "The third one. There is a fee that I do not know.",
+    "That is the monthly fee of your account, as in your contract.",
+    "I see. Since when is that so?",
+)
 
 
 def _text_of(conversation: Conversation) -> str:

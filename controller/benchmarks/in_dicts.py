@@ -616,9 +616,11 @@ def same_snapshot(after: Mapping[str, Any], ours: Conversation) -> bool:
         name
         for name in after
         if name not in ("customer", "timers", "messages", "asked", "reading", "contract", "handoff", "waiting", "held")
-        and name not in ("tickets", "offers")
+        and name not in ("tickets", "offers", "generations")
     ]
     lists = {"timers": 5, "messages": 3, "asked": 5, "tickets": 4, "offers": 4}
+    if after["generations"] != {one.name: one.last for one in ours.generations}:
+        return False
     return all(after[name] == getattr(ours, name) for name in plain) and all(
         after[name] == tuple([attrs.astuple(one, recurse=False)[:width] for one in getattr(ours, name)])
         for name, width in lists.items()

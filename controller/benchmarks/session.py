@@ -35,7 +35,7 @@ from handoff_kit.machines.codec import event_to_data
 from handoff_kit.machines.engine import Engine
 from handoff_kit.machines.table import CONVERSATION
 
-__all__ = ["FULL_WINDOW", "POLICY", "SESSION", "decided", "described", "session_of", "write_recording"]
+__all__ = ["POLICY", "SESSION", "decided", "described", "session_of", "write_recording"]
 
 POLICY: Policy = parse_policy(
     """
@@ -137,8 +137,6 @@ def session_of(name: str, customer: str = "c-1") -> tuple[Event, ...]:
 
 
 SESSION = session_of("bench-1")
-#: How many events of the session lead to a transcript that is as long as the policy lets it be.
-FULL_WINDOW = 12
 
 
 def decided(events: tuple[Event, ...] = SESSION, engine: Engine = CONVERSATION) -> list[Step]:

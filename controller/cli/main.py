@@ -73,6 +73,9 @@ def main() -> None:
     except click.exceptions.Abort:
         click.echo("handoff: interrupted", err=True)
         sys.exit(130)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(2)
     except click.UsageError as error:
         hint = f" (try {error.ctx.command_path} --help)" if error.ctx is not None else ""
         fail(f"{error.format_message()}{hint}")

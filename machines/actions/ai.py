@@ -1,10 +1,9 @@
 """The AI's side: customers' messages to it, its turns, the silence where a turn should be, the way back to it."""
 
-import attrs
-
 from ..conversation import Asked, Reading
 from ..effects import AskBot, EndBotSession, ResumeBot, ResumeContract
 from ..events import AiTurn, CustomerMessage
+from ..evolve import evolve
 from ..slate import Slate
 
 __all__ = [
@@ -88,7 +87,7 @@ def answer_message(slate: Slate) -> None:
     c = slate.c
     named = answered(slate, event.in_reply_to)
     c.asked = tuple(
-        [attrs.evolve(one, answered=True) if not one.answered and (named is None or one is named) else one for one in c.asked]
+        [evolve(one, answered=True) if not one.answered and (named is None or one is named) else one for one in c.asked]
     )
     c.ai_reply_since = next((one.at for one in c.asked if not one.answered and one.epoch == c.epoch), None)
 

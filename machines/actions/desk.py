@@ -2,11 +2,10 @@
 
 from datetime import timedelta
 
-import attrs
-
 from ..conversation import Offer, Ticket
 from ..effects import CloseTicket, OfferConversation, OpenTicket, RescindOffer
 from ..events import OfferEvent, TicketFailed, TicketOpened
+from ..evolve import evolve
 from ..offers import OfferState, after_offer_event
 from ..slate import Slate
 from ..summary import summary_of
@@ -46,7 +45,7 @@ def end_tickets(slate: Slate, reason: str) -> None:
         if ticket.status == "open":
             slate.add(CloseTicket(ticket.handoff, reason, ticket.desk, ticket.ticket))
         elif ticket.status == "asked":
-            left.append(attrs.evolve(ticket, over=True))
+            left.append(evolve(ticket, over=True))
     c.tickets = tuple(left)
 
 
@@ -58,7 +57,7 @@ def ticket_opened(slate: Slate) -> None:
         slate.add(CloseTicket(ticket.handoff, slate.c.ending or "too_late", event.desk, event.ticket))
         _replace(slate, ticket, None)
     else:
-        _replace(slate, ticket, attrs.evolve(ticket, status="open", desk=event.desk, ticket=event.ticket))
+        _replace(slate, ticket, evolve(ticket, status="open", desk=event.desk, ticket=event.ticket))
 
 
 def ticket_failed(slate: Slate) -> None:
@@ -68,7 +67,7 @@ def ticket_failed(slate: Slate) -> None:
     if ticket.over:
         _replace(slate, ticket, None)
     else:
-        _replace(slate, ticket, attrs.evolve(ticket, status="failed", desk=event.desk))
+        _replace(slate, ticket, evolve(ticket, status="failed", desk=event.desk))
         slate.notify("supervisor", "ticket_failed", desk=event.desk, error=event.error)
 
 

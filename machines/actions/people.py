@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import attrs
-
 from ..conversation import AgentDraft, Handoff, Held, Parked, Transfer, Waiting
 from ..effects import DraftForAgent, PrepopulateConsole, RelayToDesk, ResumeContract
 from ..events import (
@@ -18,6 +16,7 @@ from ..events import (
     ReturnedToAi,
     TransferRequested,
 )
+from ..evolve import evolve
 from ..slate import Slate
 from .ai import resume_ai
 from .desk import move_offer, rescind_all
@@ -64,7 +63,7 @@ def _handoff(slate: Slate) -> Handoff:
 
 
 def _hold(slate: Slate, **changes: Any) -> None:
-    slate.c.held = attrs.evolve(_held(slate), **changes)
+    slate.c.held = evolve(_held(slate), **changes)
 
 
 # --- the floor
@@ -89,9 +88,9 @@ def take_floor(slate: Slate) -> None:
         route = slate.policy.route()
         c.handoff = Handoff(number=c.handoffs, since=slate.at, queue=route.queue, tier=route.tier)
     if transfer is not None:
-        c.handoff = attrs.evolve(c.handoff, queue=transfer.queue, tier=transfer.tier)
+        c.handoff = evolve(c.handoff, queue=transfer.queue, tier=transfer.tier)
     if c.handoff.accepted_at is None:
-        c.handoff = attrs.evolve(c.handoff, accepted_at=slate.at)
+        c.handoff = evolve(c.handoff, accepted_at=slate.at)
     c.held = Held(since=slate.at, turn_since=slate.at)
     c.place = c.waiting = c.contract = c.ai_reply_since = None
     c.awaiting_resume = False
@@ -124,7 +123,7 @@ def leave_floor(slate: Slate) -> None:
     _count_pause(slate)
     handoff = _handoff(slate)
     handled_s = handoff.handle_s + (slate.at - c.held.since).total_seconds()
-    c.handoff = attrs.evolve(handoff, handle_s=handled_s)
+    c.handoff = evolve(handoff, handle_s=handled_s)
     c.held = None
 
 
@@ -153,12 +152,12 @@ def _agent_answered(slate: Slate) -> None:
     c = slate.c
     handoff = _handoff(slate)
     if handoff.answered_at is None:
-        c.handoff = attrs.evolve(handoff, answered_at=slate.at)
+        c.handoff = evolve(handoff, answered_at=slate.at)
     parked = _held(slate).parked
     if parked is not None and parked.idle:
         unpark(slate)
     _hold(slate, to_answer="customer", turn_since=slate.at)
-    c.asked = tuple([one if one.answered else attrs.evolve(one, answered=True) for one in c.asked])
+    c.asked = tuple([one if one.answered else evolve(one, answered=True) for one in c.asked])
 
 
 def note_foreign_message(slate: Slate) -> None:
@@ -185,7 +184,7 @@ def take_up_again(slate: Slate) -> None:
     c = slate.c
     c.held = Held(since=slate.at, turn_since=slate.at)
     c.ending = None
-    c.handoff = attrs.evolve(_handoff(slate), finished_at=None)
+    c.handoff = evolve(_handoff(slate), finished_at=None)
     relay(slate)
 
 
@@ -211,7 +210,7 @@ def _count_pause(slate: Slate) -> None:
     if parked is not None:
         handoff = _handoff(slate)
         held_s = handoff.held_s + (slate.at - parked.since).total_seconds()
-        slate.c.handoff = attrs.evolve(handoff, held_s=held_s)
+        slate.c.handoff = evolve(handoff, held_s=held_s)
 
 
 def unpark_after_silence(slate: Slate) -> None:
@@ -287,8 +286,8 @@ def request_transfer(slate: Slate) -> None:
     route = slate.policy.route_to(event.target)
     target = event.target
     if target is None:
-        route = attrs.evolve(route, queue=handoff.queue, tier=handoff.tier)
-    c.handoff = attrs.evolve(handoff, transfers=handoff.transfers + 1)
+        route = evolve(route, queue=handoff.queue, tier=handoff.tier)
+    c.handoff = evolve(handoff, transfers=handoff.transfers + 1)
     drop_transfer_offers(slate)
     transfer = Transfer(event.agent, slate.at, route.queue, route.tier, route.skills, route.agent, event.note)
     _hold(slate, transfer=transfer)
@@ -315,7 +314,7 @@ def _end_transfer(slate: Slate) -> None:
     held = _held(slate)
     if held.parked is not None:
         _count_pause(slate)
-        _hold(slate, parked=attrs.evolve(held.parked, since=slate.at))
+        _hold(slate, parked=evolve(held.parked, since=slate.at))
     elif held.to_answer == "customer":
         _hold(slate, turn_since=slate.at)
 
@@ -372,7 +371,7 @@ def let_go_as_left(slate: Slate) -> None:
 def _wrap(slate: Slate, ending: str) -> None:
     leave_floor(slate)
     slate.c.ending = ending
-    slate.c.handoff = attrs.evolve(_handoff(slate), finished_at=slate.at)
+    slate.c.handoff = evolve(_handoff(slate), finished_at=slate.at)
 
 
 def keep_wrapped(slate: Slate) -> None:

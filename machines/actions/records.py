@@ -1,9 +1,8 @@
 """What is only taken down: facts about the customer, who is there, ratings, failed deliveries; and the end."""
 
-import attrs
-
 from ..effects import RecordFeedback
 from ..events import Closed, CustomerUpdated, Feedback, PolicyChanged
+from ..evolve import evolve
 from ..slate import Slate
 from ..states import State
 from .ai import end_bot_session
@@ -78,7 +77,7 @@ def _close(slate: Slate, reason: str, *, ticket_goes_on: bool = False) -> None:
     else:
         end_tickets(slate, reason)
     if c.handoff is not None and c.handoff.finished_at is None:
-        c.handoff = attrs.evolve(c.handoff, finished_at=slate.at)
+        c.handoff = evolve(c.handoff, finished_at=slate.at)
     c.place = None
     c.waiting = None
     end_bot_session(slate)

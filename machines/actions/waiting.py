@@ -3,11 +3,10 @@
 from datetime import datetime
 from typing import Any, Literal
 
-import attrs
-
 from ..conversation import Handoff, Place, Promise, Waiting
 from ..effects import PrepareContext, RelayToDesk, ResumeContract
 from ..events import ContextReady, Deferred, HandoffRequested
+from ..evolve import evolve
 from ..guards import step_of
 from ..policy import QueueStep, Route
 from ..slate import Slate
@@ -125,7 +124,7 @@ def _handoff(slate: Slate) -> Handoff:
 
 
 def _change(slate: Slate, **changes: Any) -> None:
-    slate.c.handoff = attrs.evolve(_handoff(slate), **changes)
+    slate.c.handoff = evolve(_handoff(slate), **changes)
 
 
 def _waiting(slate: Slate) -> Waiting:
@@ -157,7 +156,7 @@ def enter_queue(slate: Slate) -> None:
     """Stand in line. At the first entry of a handoff the customer is told and the ticket is asked for."""
     c = slate.c
     handoff = _handoff(slate)
-    c.waiting = attrs.evolve(_waiting(slate), promise=None)
+    c.waiting = evolve(_waiting(slate), promise=None)
     c.place = None
     c.awaiting_resume = False
     if handoff.connected:
@@ -177,7 +176,7 @@ def enter_queue(slate: Slate) -> None:
 
 def look_at_queue(slate: Slate, queue: QueueFacts) -> None:
     """Keep what the event carries of the item's queue, and tell the customer the first time."""
-    slate.c.waiting = attrs.evolve(_waiting(slate), seen=queue)
+    slate.c.waiting = evolve(_waiting(slate), seen=queue)
     if slate.c.waiting.told_at is None:
         tell_position(slate)
 
@@ -188,13 +187,13 @@ def tell_position(slate: Slate) -> None:
     waiting = _waiting(slate)
     observed = slate.facts_of(_handoff(slate).queue)
     if observed is None or observed.position is None or observed.eta_s is None:
-        c.waiting = attrs.evolve(waiting, told_at=slate.at)
+        c.waiting = evolve(waiting, told_at=slate.at)
         return
     values = {"position": str(observed.position), "eta": eta_in_words(observed.eta_s)}
     key = f"{values['position']}/{values['eta']}"
     if key != waiting.told:
         slate.say("position", **values)
-    c.waiting = attrs.evolve(waiting, told=key, told_at=slate.at, seen=observed)
+    c.waiting = evolve(waiting, told=key, told_at=slate.at, seen=observed)
 
 
 def hold(slate: Slate) -> None:
@@ -208,7 +207,7 @@ def hold(slate: Slate) -> None:
     waiting = _waiting(slate)
     if not waiting.hold_said:
         slate.say("hold")
-        c.waiting = attrs.evolve(waiting, hold_said=True)
+        c.waiting = evolve(waiting, hold_said=True)
 
 
 def do_queue_step(slate: Slate) -> None:
@@ -281,7 +280,7 @@ def _promise(slate: Slate, kind: Literal["callback", "ticket"], reason: str, due
         due = seen.opens_at
     renewed = waiting.promise is not None
     c.left_at = None  # who is called back need not stay
-    c.waiting = attrs.evolve(waiting, promise=Promise(kind, reason, due, slate.at), seen=seen)
+    c.waiting = evolve(waiting, promise=Promise(kind, reason, due, slate.at), seen=seen)
     if kind == "ticket":
         ask_for_ticket(slate)
     slate.update_ticket("deferred", kind=kind, reason=reason)

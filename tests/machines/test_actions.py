@@ -13,9 +13,12 @@ from handoff_kit.machines import (
     AgentLost,
     AgentMessage,
     AgentParked,
+    AgentUnparked,
     AiTurn,
     Closed,
     CloseTicket,
+    ConsultEnded,
+    ConsultStarted,
     ContextReady,
     CopilotDisengaged,
     CopilotEngaged,
@@ -32,8 +35,8 @@ from handoff_kit.machines import (
     HandoffUsageError,
     NotifyAgents,
     Observed,
-    Offloaded,
     OfferMade,
+    Offloaded,
     OpenTicket,
     QueueFacts,
     Reclaimed,
@@ -471,6 +474,75 @@ def test_a_transfer_that_is_cancelled_gives_whoever_is_to_act_the_full_time_agai
     busy.do(TransferCancelled, 40, agent="a1")
     assert [(timer.name, timer.due) for timer in busy.now.timers] == [("agent_silent", at(310))]
     assert busy.do(TransferCancelled, 41, agent="a1").refused.name == "not_allowed_here"
+
+
+def test_a_transfer_that_nobody_takes_is_dropped_and_the_owner_is_told() -> None:
+    talk = Talk()
+    talk.accept(10)
+    talk.do(AgentMessage, 20, agent="a1", text="one moment")
+    talk.do(TransferRequested, 30, agent="a1")
+    talk.do(OfferMade, 620, agent="b1", offer=2, deadline=at(700))
+    fired = talk.wait(630)
+
+    assert talk.now.owner == "agent:a1"
+    assert talk.now.held.transfer is None
+    assert effects_of(fired, RescindOffer) == [RescindOffer("b1", 2, "transfer_ended")]
+    assert effects_of(fired, NotifyAgents) == [NotifyAgents("agent:a1", "transfer_dropped", {})]
+
+
+def test_a_consultation_rings_at_the_colleague_and_ends() -> None:
+    talk = Talk()
+    talk.accept(10)
+    started_ = talk.do(ConsultStarted, 11, agent="a1", with_="b1", note="fees")
+    assert talk.now.held.consulting == "b1"
+    assert effects_of(started_, NotifyAgents)[0].audience == "agent:b1"
+    talk.do(ConsultEnded, 12, agent="a1", with_="b1")
+    assert talk.now.held.consulting is None
+    assert effects_of(talk.do(ConsultStarted, 13, agent="a1"), NotifyAgents) == []
+
+
+def test_who_does_not_own_may_note_but_not_write() -> None:
+    talk = Talk()
+    talk.accept(10)
+    assert talk.do(AgentMessage, 11, agent="a2", text="hi").refused.name == "not_owner"
+    assert talk.do(AgentMessage, 12, agent="a2", text="hi", takeover=True, automatic=True).refused.name == "not_owner"
+    assert talk.do(AgentMessage, 13, agent="a2", text="look at the fee", audience="internal").effects == ()
+    talk.do(AgentFinished, 14, agent="a1")
+    assert talk.do(AgentMessage, 15, agent="a2", text="for the file", audience="internal").refused is None
+    assert talk.do(AgentMessage, 16, agent="a2", text="hi", automatic=True).refused.name == "not_allowed_here"
+
+    other = Talk()
+    assert other.do(AgentMessage, 1, agent="a1", text="we are busy", automatic=True).refused.name == "not_owner"
+    kept = other.do(AgentMessage, 2, agent="a1", text="we are busy", automatic=True, delivered=True)
+    assert kept.after.state == "bot_active"
+    assert kept.after.messages[-1].text == "we are busy"
+
+
+def test_a_third_party_that_is_silent_gives_the_turn_back_to_the_owner() -> None:
+    talk = Talk()
+    talk.accept(10)
+    talk.do(AgentParked, 20, agent="a1", waiting_for="third_party", until=at(100))
+    talk.do(CustomerMessage, 50, text="any news?")
+    assert talk.now.held.parked is not None
+    fired = talk.wait(100)
+
+    assert effects_of(fired, NotifyAgents)[0].about == "third_party_is_silent"
+    assert talk.now.handoff.held_s == 80
+    assert [(timer.name, timer.due) for timer in talk.now.timers] == [("agent_silent", at(400))]
+
+
+def test_an_idle_customer_weighs_nothing_until_the_agent_writes_again() -> None:
+    talk = Talk()
+    talk.accept(10)
+    talk.do(AgentMessage, 20, agent="a1", text="is that all?")
+    talk.wait(620)
+    assert talk.now.weighs_nothing
+    talk.do(AgentMessage, 700, agent="a1", text="hello?")
+    assert not talk.now.weighs_nothing
+    talk.do(AgentParked, 710, agent="a1")
+    talk.do(AgentParked, 720, agent="a1", waiting_for="third_party")
+    talk.do(AgentUnparked, 730, agent="a1")
+    assert talk.now.handoff.held_s == 80 + 10 + 10
 
 
 def test_an_item_that_goes_back_to_its_place_needs_the_queues_facts() -> None:

@@ -97,19 +97,19 @@ BROKEN: list[tuple[str, str, str, str]] = [
         "bank.toml: timers",
         "queue_s must be at least 0 and finite (a hundred years at most), not -1",
         "",
-    ),  # noqa: E501
+    ),
     (
         "[timers]\nqueue_s = inf",
         "bank.toml: timers",
         "queue_s must be at least 0 and finite (a hundred years at most), not inf",
         "",
-    ),  # noqa: E501
+    ),
     (
         "[timers]\nqueue_s = nan",
         "bank.toml: timers",
         "queue_s must be at least 0 and finite (a hundred years at most), not nan",
         "",
-    ),  # noqa: E501
+    ),
     ("[timers]\ncallback_s = 0.5", "bank.toml: timers", "callback_s must be at least 1", ""),
     ("[offer]\ndeadline_s = 0", "bank.toml: offer", "deadline_s must be at least 1", ""),
     ("[context]\ntrend_turns = 2", "bank.toml: context", "trend_turns must be at least 3", ""),
