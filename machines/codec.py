@@ -66,7 +66,7 @@ def _text(value: Json, _: Any) -> str:
     return _one_object(value) if len(value) < _WORD else value
 
 
-@functools.lru_cache(4096)
+@functools.lru_cache(512)
 def _one_object(word: str) -> str:
     """Words (states, channels, tiers, speakers) recur in every snapshot, texts do not: one object for each recent word.
 
