@@ -7,21 +7,18 @@ So memory stays flat however long the input is, and neither the split nor the nu
 
 import gc
 import hashlib
-import heapq
-import json
 import multiprocessing
 import re
 import shutil
 import sys
 import tempfile
 import time
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import attrs
 
@@ -36,21 +33,22 @@ from handoff_kit.machines import (
     Replay,
     Replayed,
     State,
+    Step,
 )
 from handoff_kit.machines.canonical import canonical
-from handoff_kit.machines.codec import FORMAT, RecordedStep, canonical_step, event_to_data, recorded_step
+from handoff_kit.machines.codec import RecordedStep, canonical_step, event_to_data, recorded_step
 from handoff_kit.machines.policy_codec import policy_from_data, policy_to_data
 
 from ..logs import log_step
 from ..shelf import PolicyShelf
 from .reader import Line, Source, decode, read_lines, share_of
+from .spill import AFTER_ALL, Aside, Runs, merge_runs, position_of
 from .tally import MODULUS, Tally
 
 __all__ = ["Job", "Until", "parse_until", "replay_sessions"]
 
 #: How many conversations a worker holds at once. One that is under way takes about 4 KB.
 LIVE = 20_000
-_PARTS = 32
 _KNOWN_REASONS = frozenset(
     {
         "resolved_by_ai",
@@ -139,7 +137,7 @@ def replay_sessions(job: Job, progress: Progress | None = None) -> tuple[Tally, 
             tally = _Worker(job, 0, Path(folder)).run(progress)
         else:
             tally = _in_parallel(job, Path(folder), progress)
-        _write_out(job, Path(folder))
+        merge_runs(Path(folder), job.record, job.sessions_out)
     return tally, time.perf_counter() - started
 
 
@@ -202,14 +200,6 @@ def _work(job: Job, policy: Any, worker: int, folder: str) -> Tally:
 # --- one worker
 
 
-def _position(source: int, line: int, sub: int = 0) -> str:
-    """Return a key that sorts as the input does."""
-    return f"{source:06d}{line:012d}{sub:08d}"
-
-
-_AFTER_ALL = "~"  # sorts after every position: timers that fire after a conversation's last event
-
-
 class _Session:
     """One conversation under way."""
 
@@ -244,6 +234,19 @@ class _Session:
         self.last_at: datetime | None = None
         self.last_seq = 0
 
+    def recorded(self, step: Step) -> dict[str, Any]:
+        """Return an accepted event with its step as a recording keeps it, renumbered."""
+        self.written += 1
+        event: Event = step.event
+        if isinstance(event, CustomerMessage) and event.seq is not None:
+            self.renumbered[event.seq] = self.written
+        if isinstance(event, AiTurn | DraftProposed) and isinstance(event.in_reply_to, int):
+            event = attrs.evolve(event, in_reply_to=self.renumbered.get(event.in_reply_to))
+        data = event_to_data(event)
+        data["seq"] = self.written
+        data["step"] = recorded_step(step, self.replay.policy.fingerprint)
+        return data
+
 
 class _Worker:
     def __init__(self, job: Job, index: int, folder: Path) -> None:
@@ -273,10 +276,10 @@ class _Worker:
     def _pass(self, lines: Iterable[Line], depth: int) -> None:
         """Replay as many conversations as fit at once; then, part by part, those that were put aside."""
         sessions: dict[str, _Session] = {}
-        aside: _Aside | None = None
+        aside: Aside | None = None
         agents: dict[str, int] = {}
         with ExitStack() as stack:
-            out = _Out(self, stack)
+            out = self._runs(stack)
             for line in lines:
                 try:
                     event, recorded = decode(line)
@@ -287,12 +290,12 @@ class _Worker:
                     session = sessions.get(name)
                     if session is None:
                         if len(sessions) >= self.job.live:
-                            aside = aside or _Aside(self.folder / f"aside-{self.index}-{depth}-{self.runs}", stack, depth)
+                            aside = aside or Aside(self.folder / f"aside-{self.index}-{depth}-{self.runs}", stack, depth)
                             aside.put(name, line)
                             continue
                         self._check_first(event, line)
                         session = sessions[name] = _Session(
-                            self._policy_for(recorded), name, _position(line.source.index, line.number)
+                            self._policy_for(recorded), name, position_of(line.source.index, line.number)
                         )
                     self._check(session, event, line)
                 except RecordingError as error:
@@ -306,10 +309,15 @@ class _Worker:
             for part in aside.parts():
                 self._pass(aside.lines(part, self.job.sources), depth + 1)
 
+    def _runs(self, stack: ExitStack) -> Runs:
+        kinds = [*(("record", "later") if self.job.record else ()), *(("sessions",) if self.job.sessions_out else ())]
+        self.runs += 1
+        return Runs(self.folder, f"{self.index}-{self.runs}", tuple(kinds), stack)
+
     # --- lines
 
     def _bad_line(self, error: RecordingError, line: Line) -> None:
-        position = _position(line.source.index, line.number)
+        position = position_of(line.source.index, line.number)
         if not self.job.skip_bad_lines:
             if self.job.workers == 1:
                 raise error
@@ -357,7 +365,7 @@ class _Worker:
 
     # --- steps
 
-    def _feed(self, session: _Session, event: Event, recorded: RecordedStep | None, line: Line, out: "_Out") -> None:
+    def _feed(self, session: _Session, event: Event, recorded: RecordedStep | None, line: Line, out: Runs) -> None:
         tally = self.tally
         tally.events += 1
         replay = session.replay
@@ -365,12 +373,12 @@ class _Worker:
             replay.policy = self._policy_for(recorded)
         done = replay.feed(event, recorded)
         for sub, replayed in enumerate(done):
-            self._count(session, replayed, line, out, _position(line.source.index, line.number, sub), event)
+            self._count(session, replayed, line, out, position_of(line.source.index, line.number, sub), event)
         session.last_at = event.at
         session.last_seq = event.seq or 0
 
     def _count(
-        self, session: _Session, replayed: Replayed, line: Line | None, out: "_Out", position: str, event: Event | None
+        self, session: _Session, replayed: Replayed, line: Line | None, out: Runs, position: str, event: Event | None
     ) -> None:
         tally, step = self.tally, replayed.step
         log_step(step)
@@ -398,13 +406,14 @@ class _Worker:
                 session.escalated_at = event.seq if step.event is event and event is not None else session.last_seq
                 session.reasons = after.handoff.reasons if after.handoff is not None else ()
         session.digest.update(canonical_step(step).encode("utf-8", "surrogatepass"))
-        out.record(session, step, position)
+        if out.wants("record"):
+            out.write("later" if position.startswith(AFTER_ALL) else "record", position, session.recorded(step))
 
-    def _finish(self, name: str, session: _Session, out: "_Out") -> None:
+    def _finish(self, name: str, session: _Session, out: Runs) -> None:
         tally, replay = self.tally, session.replay
         if self.job.until is not None and session.last_at is not None:
             for sub, replayed in enumerate(replay.run_until(self.job.until.after(session.last_at))):
-                self._count(session, replayed, None, out, f"{_AFTER_ALL}{session.first}{sub:08d}", None)
+                self._count(session, replayed, None, out, f"{AFTER_ALL}{session.first}{sub:08d}", None)
         tally.sessions += 1
         tally.overrun += replay.overrun
         conversation = replay.conversation
@@ -417,7 +426,15 @@ class _Worker:
             tally.escalated += 1
             tally.reasons.update(session.reasons)
         tally.digest = (tally.digest + int.from_bytes(session.digest.digest())) % MODULUS
-        out.session(name, session, conversation.state)
+        if out.wants("sessions"):
+            row = {
+                "conversation": name,
+                "escalated_at_seq": session.escalated_at,
+                "reasons": list(session.reasons),
+                "final_state": conversation.state,
+                "refused": session.refused,
+            }
+            out.write("sessions", session.first, row)
 
 
 def _wrong_seq(line: Line, seq: int | None, expected: int) -> RecordingError:
@@ -429,106 +446,3 @@ def _wrong_seq(line: Line, seq: int | None, expected: int) -> RecordingError:
 def _short(value: Any) -> str:
     text = canonical(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-# --- what is put aside, and what is written
-
-
-class _Aside:
-    """Lines of conversations for which there was no room, split by conversation into parts on disk."""
-
-    def __init__(self, folder: Path, stack: ExitStack, depth: int) -> None:
-        folder.mkdir()
-        self.folder = folder
-        self.depth = depth
-        self._files: list[IO[bytes]] = [stack.enter_context((folder / str(part)).open("wb")) for part in range(_PARTS)]
-
-    def put(self, name: str, line: Line) -> None:
-        """Put one line aside."""
-        part = zlib.crc32(f"{self.depth}/{name}".encode("utf-8", "surrogatepass")) % _PARTS
-        self._files[part].write(b"%d %d " % (line.source.index, line.number) + line.raw + b"\n")
-
-    def parts(self) -> Iterator[Path]:
-        """Yield the parts that hold lines."""
-        for part in range(_PARTS):
-            path = self.folder / str(part)
-            if path.stat().st_size:
-                yield path
-
-    def lines(self, part: Path, sources: list[Source]) -> Iterator[Line]:
-        """Yield the lines of one part, in the order of the input."""
-        with part.open("rb") as file:
-            for raw in file:
-                source, number, rest = raw.rstrip(b"\n").split(b" ", 2)
-                yield Line(sources[int(source)], int(number), rest)
-        part.unlink()
-
-
-class _Out:
-    """Output of one pass: sorted runs on disk that are merged in the end, so that the order is that of the input."""
-
-    def __init__(self, worker: _Worker, stack: ExitStack) -> None:
-        self._files: dict[str, IO[str]] = {}
-        job = worker.job
-        kinds = [*(("record", "later") if job.record else ()), *(("sessions",) if job.sessions_out else ())]
-        for kind in kinds:
-            path = worker.folder / f"{kind}-{worker.index}-{worker.runs}.run"
-            self._files[kind] = stack.enter_context(path.open("w", encoding="utf-8", errors="surrogatepass"))
-        worker.runs += 1
-
-    def record(self, session: _Session, step: Any, position: str) -> None:
-        """Write an accepted event with its step, renumbered."""
-        if "record" not in self._files:
-            return
-        session.written += 1
-        event: Event = step.event
-        if isinstance(event, CustomerMessage) and event.seq is not None:
-            session.renumbered[event.seq] = session.written
-        if isinstance(event, AiTurn | DraftProposed) and isinstance(event.in_reply_to, int):
-            event = attrs.evolve(event, in_reply_to=session.renumbered.get(event.in_reply_to))
-        data = event_to_data(event)
-        data["seq"] = session.written
-        data["step"] = recorded_step(step, session.replay.policy.fingerprint)
-        later = position.startswith(_AFTER_ALL)
-        self._files["later" if later else "record"].write(f"{position}\t{_line_of(data)}\n")
-
-    def session(self, name: str, session: _Session, state: State) -> None:
-        """Write a conversation's line."""
-        if "sessions" in self._files:
-            data = {
-                "conversation": name,
-                "escalated_at_seq": session.escalated_at,
-                "reasons": list(session.reasons),
-                "final_state": state,
-                "refused": session.refused,
-            }
-            self._files["sessions"].write(f"{session.first}\t{_line_of(data)}\n")
-
-
-def _line_of(data: dict[str, Any]) -> str:
-    """Return one line of JSON with the common fields first, as people read them."""
-    first = [name for name in ("conversation", "seq", "at", "type") if name in data]
-    rest = [name for name in data if name not in first and name != "step"]
-    last = ["step"] if "step" in data else []
-    return _ENCODER.encode({name: data[name] for name in (*first, *rest, *last)})
-
-
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def _write_out(job: Job, folder: Path) -> None:
-    if job.record is not None:
-        heading = canonical({"type": "recording", "format": FORMAT})
-        _merge(sorted(folder.glob("record-*.run")) + sorted(folder.glob("later-*.run")), job.record, heading)
-    if job.sessions_out is not None:
-        _merge(sorted(folder.glob("sessions-*.run")), job.sessions_out, None)
-
-
-def _merge(runs: list[Path], target: Path, heading: str | None) -> None:
-    with ExitStack() as stack:
-        out = stack.enter_context(target.open("w", encoding="utf-8", errors="surrogatepass"))
-        if heading is not None:
-            out.write(heading + "\n")
-        files = [stack.enter_context(run.open(encoding="utf-8", errors="surrogatepass")) for run in runs]
-        for line in heapq.merge(*files):
-            out.write(line.split("\t", 1)[1])

@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 import pytest
+from freezegun import freeze_time
 
 from handoff_kit.controller.sessions.reader import BUNDLED_RECORDINGS, sources_of
 from handoff_kit.controller.sessions.replaying import Job, parse_until, replay_sessions
@@ -389,3 +390,11 @@ def test_memory_stays_flat_however_long_the_file_is(tmp_path: Path) -> None:
         peaks.append(int(done.stdout))
 
     assert peaks[1] < peaks[0] * 1.3, peaks
+
+
+def test_no_clock_has_a_say() -> None:
+    """The same steps in another century: time comes in with the events alone."""
+    with freeze_time("1999-12-31 23:59:59"):
+        then = run("general", until=parse_until("1h"))
+
+    assert then == run("general", until=parse_until("1h"))
