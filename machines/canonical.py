@@ -64,7 +64,7 @@ def _dict(value: dict[str, Any]) -> str:
 
 _WRITERS: dict[type, Callable[[Any], str]] = {
     str: encode_basestring,
-    int: repr,
+    int: int.__repr__,
     float: _float,
     bool: lambda value: "true" if value else "false",
     type(None): lambda _: "null",
@@ -78,6 +78,9 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
 def _writer_of(cls: type) -> Callable[[Any], str]:
     if issubclass(cls, StrEnum):
         return lambda value: encode_basestring(str(value))
+    for plain in (str, int, float, datetime, list, tuple, dict):
+        if issubclass(cls, plain):
+            return _WRITERS[plain]  # a subclass of a plain type, such as the datetime of a frozen clock
     if not attrs.has(cls):
         raise TypeError(f"{cls.__name__} has no canonical form")
     return fields_writer(cls)

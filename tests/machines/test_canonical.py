@@ -163,3 +163,16 @@ def test_what_equals_its_default_is_left_out() -> None:
     assert canonical(Odd(1, False, True, (2,), {"a": 1}, "v", "h", 9)) == (
         '{"flag":false,"hidden":"h","many":[2],"more":{"a":1},"need":1,"off":true,"word":"v"}'
     )
+
+
+def test_subclasses_of_plain_types_are_written_as_those() -> None:
+    """A frozen clock has a datetime class of its own."""
+
+    class OtherTime(datetime):
+        pass
+
+    class OtherWord(str):
+        __slots__ = ()
+
+    assert canonical(OtherTime(2026, 3, 2, tzinfo=UTC)) == '"2026-03-02T00:00:00Z"'
+    assert canonical([OtherWord("a")]) == '["a"]'
