@@ -8,7 +8,7 @@ from handoff_kit.machines import Policy, PolicyError, parse_policy
 __all__ = ["BUNDLED_POLICIES", "DEFAULT_POLICY", "PolicyShelf", "load_policy", "policy_text"]
 
 #: Policies that come with the library.
-BUNDLED_POLICIES = ("general", "banking")
+BUNDLED_POLICIES = ("general", "banking", "copilot", "vip", "triage")
 #: The one that is taken where none is named.
 DEFAULT_POLICY = "general"
 

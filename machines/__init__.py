@@ -9,6 +9,7 @@ if not __name__.startswith("handoff_kit."):  # pragma: no cover - only from the 
 
 from .agents import Agent, AgentStep, step_agent
 from .clocks import Clocks, clocks
+from .contracts import Manifest, Payload, ResumeContract, Withheld
 from .conversation import Conversation
 from .effects import (
     EFFECTS,
@@ -27,7 +28,6 @@ from .effects import (
     RelayToDesk,
     RescindOffer,
     ResumeBot,
-    ResumeContract,
     SendToCustomer,
     StartTimer,
     UpdateTicket,
@@ -155,6 +155,7 @@ __all__ = [
     "HandoffRequested",
     "HandoffUsageError",
     "HandoffWithdrawn",
+    "Manifest",
     "Needs",
     "NotifyAgents",
     "Observed",
@@ -167,6 +168,7 @@ __all__ = [
     "OfferRescinded",
     "Offloaded",
     "OpenTicket",
+    "Payload",
     "Policy",
     "PolicyChanged",
     "PolicyError",
@@ -202,6 +204,7 @@ __all__ = [
     "TransferRequested",
     "UpdateTicket",
     "Verdict",
+    "Withheld",
     "advance",
     "clocks",
     "due",

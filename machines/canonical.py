@@ -75,10 +75,14 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
 }
 
 
+#: Taken at import, since a frozen clock puts a class of its own in the place of `datetime`.
+_PLAIN = (str, int, float, datetime, list, tuple, dict)
+
+
 def _writer_of(cls: type) -> Callable[[Any], str]:
     if issubclass(cls, StrEnum):
         return lambda value: encode_basestring(str(value))
-    for plain in (str, int, float, datetime, list, tuple, dict):
+    for plain in _PLAIN:
         if issubclass(cls, plain):
             return _WRITERS[plain]  # a subclass of a plain type, such as the datetime of a frozen clock
     if not attrs.has(cls):

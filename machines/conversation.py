@@ -11,7 +11,7 @@ from typing import Literal, cast
 
 import attrs
 
-from .effects import ResumeContract
+from .contracts import ResumeContract
 from .offers import OfferState
 from .states import AGENT_STATES, State
 from .values import EMPTY, Action, Attachment, Customer, FailedAction, Json, QueueFacts
@@ -94,6 +94,7 @@ class Reading:
     summary: str | None = None
     failed_action: FailedAction | None = None
     actions: tuple[Action, ...] = ()
+    attributes: Mapping[str, Json] = EMPTY
 
 
 @attrs.frozen(weakref_slot=False)

@@ -9,7 +9,8 @@ from typing import ClassVar, Literal
 
 import attrs
 
-from .values import Attachment, FailedAction, Json
+from .contracts import Payload, ResumeContract
+from .values import EMPTY, Attachment, Json
 
 Speaker = Literal["ai", "agent", "system"]
 
@@ -61,15 +62,12 @@ class OpenTicket(Effect):
     handoff: int
     queue: str
     tier: str
-    priority: int
-    reasons: tuple[str, ...]
-    skills: tuple[str, ...] = ()
-    summary: str = ""
+    payload: Payload
 
 
 @attrs.frozen
 class UpdateTicket(Effect):
-    """Tell the desk what became of the handoff (`what` is the state or event)."""
+    """Tell the desk what became of the handoff (`what` is the state or event), with a new payload where there is more to know."""
 
     type: ClassVar[str] = "update_ticket"
     handoff: int
@@ -77,6 +75,7 @@ class UpdateTicket(Effect):
     desk: str | None = None
     ticket: str | None = None
     facts: Mapping[str, Json] = attrs.field(factory=dict)
+    payload: Payload | None = None
 
 
 @attrs.frozen
@@ -134,37 +133,13 @@ class RescindOffer(Effect):
 
 @attrs.frozen
 class PrepopulateConsole(Effect):
-    """Fill the owner's console with the account and the failed action's parameters."""
+    """Fill the owner's console with the account and the failed action's parameters, as far as they may leave."""
 
     type: ClassVar[str] = "prepopulate_console"
     agent: str
-    customer: str
-    tier: str | None = None
-    failed_action: FailedAction | None = None
-    entities: Mapping[str, Json] = attrs.field(factory=dict)
-
-
-@attrs.frozen
-class ResumeContract:
-    """What the AI must know when the floor comes back to it.
-
-    Args:
-        held_by: the agent who held it; None after an offload or a withdrawal, when no person did.
-        held_s: for how long, in seconds.
-        boundary: talk before this time no longer counts for triggers.
-        offloaded: the item keeps its place in `queue`, and the AI tries meanwhile.
-    """
-
-    boundary: datetime
-    held_by: str | None = None
-    held_s: float = 0.0
-    instruction: str | None = None
-    facts: Mapping[str, Json] = attrs.field(factory=dict)
-    agreed: tuple[str, ...] = ()
-    promises: tuple[str, ...] = ()
-    failed_action: FailedAction | None = None
-    offloaded: bool = False
-    bot: str | None = None
+    customer: Mapping[str, Json] = EMPTY
+    failed_action: Mapping[str, Json] = EMPTY
+    entities: Mapping[str, Json] = EMPTY
 
 
 @attrs.frozen
@@ -264,7 +239,6 @@ __all__ = [
     "RelayToDesk",
     "RescindOffer",
     "ResumeBot",
-    "ResumeContract",
     "SendToCustomer",
     "StartTimer",
     "UpdateTicket",

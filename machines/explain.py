@@ -201,6 +201,8 @@ def _ai_turn(event: AiTurn, verb: str) -> str:
         read.append(f"sentiment {_plain(event.sentiment)}")
     if event.missed:
         read.append("it did not understand")
+    for action in event.actions:
+        read.append(f"it did {action.name}{f' ({action.status})' if action.status else ''}")
     if event.failed_action is not None:
         code = f" ({event.failed_action.error_code})" if event.failed_action.error_code else ""
         read.append(f"its action {event.failed_action.name} failed{code}")
@@ -255,7 +257,7 @@ _EVENTS_IN_WORDS: dict[type[Event], Callable[..., str]] = {
     ReturnedToAi: _returned,
     TransferRequested: lambda e: f"Agent {e.agent} asked for a transfer{f': {_quoted(e.note)}' if e.note else '.'}",
     DraftProposed: lambda e: f"The AI drafted: {_quoted(e.text)}",
-    DraftResolved: lambda e: f"Agent {e.agent}: draft {e.draft} {e.resolution}.",
+    DraftResolved: lambda e: f"Agent {e.agent}: draft {e.draft} {e.resolution}{f': {_quoted(e.text)}' if e.text else '.'}",
     TimerFired: lambda e: f"{_TIMERS_IN_WORDS.get(e.timer, 'A timer fired.')} [timer {e.timer}]",
     Deferred: lambda e: f"A {e.kind} is promised: {e.reason.replace('_', ' ')}.",
     TicketOpened: lambda e: f"{e.desk} opened ticket {e.ticket or '(without a number)'}.",
@@ -270,7 +272,9 @@ def _effect_in_words(effect: Effect) -> str | None:
     if isinstance(effect, SendToCustomer):
         return f"The system tells the customer: {_quoted(effect.text)}" if effect.speaker == "system" else None
     if isinstance(effect, OpenTicket):
-        return f"A ticket is asked for (queue {effect.queue}, priority {effect.priority})."
+        withheld = len(effect.payload.manifest.withheld)
+        kept = f"; {withheld} fields are withheld" if withheld else ""
+        return f"A ticket is asked for (queue {effect.queue}, {len(effect.payload.manifest.sent)} fields are sent{kept})."
     if isinstance(effect, CloseTicket):
         return f"The ticket {effect.ticket or ''} is closed ({effect.reason})."
     if isinstance(effect, OfferConversation):

@@ -16,6 +16,7 @@ from .events import (
     AgentMessage,
     AgentWrapped,
     AiTurn,
+    DraftProposed,
     DraftResolved,
     Event,
     OfferAccepted,
@@ -175,6 +176,16 @@ def draft_is_known(slate: Slate) -> None:
         slate.refuse("not_allowed_here", draft=event.draft, state=str(slate.before.state))
 
 
+def draft_answers_the_last_message(slate: Slate) -> None:
+    """A draft for a message that was answered, or after which the customer wrote on, comes too late."""
+    event: DraftProposed = slate.event
+    named = answered(slate, event.in_reply_to)
+    if slate.before.state is not State.COPILOT or named is None:
+        return
+    if named.answered or named is not slate.before.asked[-1]:
+        slate.refuse("already_answered", in_reply_to=event.in_reply_to)
+
+
 _OFFER_ANSWER = (offer_is_pending,)
 
 #: The fences of each event, in the order in which they are asked; an event that is not listed has none.
@@ -183,6 +194,7 @@ FENCES: dict[type[Event], tuple[Fence, ...]] = {
     AgentMessage: (epoch_is_current, agent_may_write),
     AgentAssigned: (agent_may_be_assigned,),
     AgentLost: (lost_agent_is_ours,),
+    DraftProposed: (draft_answers_the_last_message,),
     DraftResolved: (epoch_is_current, agent_owns, draft_is_known),
     TransferRequested: (agent_owns, transfer_is_left),
     OfferMade: (offer_is_new,),

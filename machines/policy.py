@@ -4,6 +4,7 @@ The attributes are the keys of the TOML file. Everything has a default; a policy
 are in `policy_codec`; what may not go in here: evaluation (in `triggers`), clocks, files.
 """
 
+import difflib
 import functools
 import math
 from collections.abc import Mapping
@@ -315,13 +316,71 @@ class CopilotRules:
     engage: Literal["manual", "on_accept"] = "manual"
 
 
+#: What a destination's fields may name: the first part of a path.
+PAYLOAD_FIELDS = (
+    "channel",
+    "customer",
+    "summary",
+    "messages",
+    "intent",
+    "confidence",
+    "sentiment",
+    "sentiments",
+    "entities",
+    "attributes",
+    "actions",
+    "failed_action",
+    "facts",
+    "auto_escalated_due_to",
+    "priority",
+    "skills",
+    "wish",
+    "links",
+)
+_INSIDE: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "customer": ("id", "tier", "locale", "lifetime_value", "attributes"),
+        "failed_action": ("name", "parameters", "error_code", "message"),
+        "links": ("previous", "linked"),
+    }
+)
+
+
+def _are_payload_fields(_: object, attribute: "attrs.Attribute[Any]", value: tuple[str, ...]) -> None:
+    for path in value:
+        first, _dot, rest = path.partition(".")
+        known: tuple[str, ...] = PAYLOAD_FIELDS
+        word = first
+        if first in _INSIDE and rest:
+            known, word = _INSIDE[first], rest.partition(".")[0]
+        elif rest and first not in ("entities", "attributes", "facts"):
+            raise ValueError(f"{attribute.name}: {path!r} lies in no map: name {first!r} as a whole")
+        if word not in known:
+            close = difflib.get_close_matches(word, known, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+            raise ValueError(f"{attribute.name}: a payload has no field {path!r}; {hint}")
+
+
 @attrs.frozen(kw_only=True)
 class Destination:
-    """`[[destination]]`: what may leave, to whom, for what purpose."""
+    """`[[destination]]`: what may leave, to whom, for what purpose.
+
+    Args:
+        name: a queue, a tier, `default`, or `customer` (for `{summary}` in texts).
+        fields: paths such as `messages`, `customer.id`, `entities.transaction_id`; a path lets all leave that lies in it.
+        messages_at_most, text_at_most: the destination's limits, in messages and in characters of one text.
+    """
 
     name: str = attrs.field(validator=attrs.validators.min_len(1))
     purpose: str = ""
-    fields: tuple[str, ...] = ()
+    fields: tuple[str, ...] = attrs.field(default=(), validator=_are_payload_fields)
+    messages_at_most: int | None = attrs.field(default=None, validator=Within(0))
+    text_at_most: int | None = attrs.field(default=None, validator=Within(1))
+
+    @functools.cached_property
+    def paths(self) -> frozenset[tuple[str, ...]]:
+        """The fields, split into their parts."""
+        return frozenset(tuple(field.split(".")) for field in self.fields)
 
 
 @attrs.frozen
@@ -400,6 +459,10 @@ class Policy:
         from .policy_codec import fingerprint_of
 
         return fingerprint_of(self)
+
+    def destination_named(self, name: str) -> Destination | None:
+        """Return the rule of a destination; None where the policy has none."""
+        return next((one for one in self.destination if one.name == name), None)
 
     def text(self, name: str, locale: str | None) -> str:
         """Return a text by locale, then language, then default; empty where it is not to be sent."""

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from .contracts import Payload
 from .conversation import Conversation, Draft, Message, Timer, drafted
 from .effects import Effect, NotifyAgents, SendToCustomer, Speaker, UpdateTicket
 from .engine import Slate as EngineSlate
 from .events import Event
+from .payload import compile_payload, destination_of, may_leave
 from .policy import Policy
 from .refusals import Refusal
 from .states import owner_of
@@ -125,13 +127,29 @@ class Slate(EngineSlate):
         lines = (*self.c.messages, Message(speaker, text, self.at, attachments))
         self.c.messages = lines[-window:] if window else ()
 
+    def may_tell(self, field: str) -> bool:
+        """Whether a field of the payload may leave to where the present handoff goes."""
+        handoff = self.c.handoff
+        return handoff is None or may_leave(destination_of(self.policy, handoff.queue, handoff.tier), field)
+
+    def payload(self) -> Payload:
+        """Return the payload of the present handoff for its destination."""
+        handoff = self.c.handoff
+        assert handoff is not None
+        return compile_payload(self.policy, self.c, handoff)
+
+    def reasons(self) -> list[str]:
+        """Return the handoff's reasons, as far as they may leave."""
+        handoff = self.c.handoff
+        return list(handoff.reasons) if handoff is not None and self.may_tell("auto_escalated_due_to") else []
+
     def notify(self, audience: str, about: str, **facts: Json) -> None:
         """Make a noise at agents."""
         self.effects.append(NotifyAgents(audience, about, facts))
 
-    def update_ticket(self, what: str, **facts: Json) -> None:
+    def update_ticket(self, what: str, payload: Payload | None = None, **facts: Json) -> None:
         """Tell the desk, if this handoff has a ticket there or is about to."""
         handoff = self.c.handoff
         for ticket in self.c.tickets:
             if handoff is not None and ticket.handoff == handoff.number and ticket.status != "failed":
-                self.effects.append(UpdateTicket(ticket.handoff, what, ticket.desk, ticket.ticket, facts))
+                self.effects.append(UpdateTicket(ticket.handoff, what, ticket.desk, ticket.ticket, facts, payload))

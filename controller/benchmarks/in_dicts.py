@@ -208,6 +208,7 @@ def _ai_turn(before: _Dict, c: _Dict, event: _Dict, at: datetime, effects: list[
         "summary": event.get("summary"),
         "failed_action": failed,
         "actions": reading["actions"] if reading is not None else (),
+        "attributes": {},
     }
     missed = event.get("missed", False)
     c["turns"] += 1
@@ -271,6 +272,36 @@ def _close(c: _Dict, at: datetime, effects: list[_Dict]) -> None:
     effects.append({"type": "end_bot_session", "reason": "resolved_by_ai"})
 
 
+def _payload(c: _Dict, summary: str) -> _Dict:
+    """What the person receives; the policy of the session has no rule for a destination, so everything may leave."""
+    handoff, reading = c["handoff"], c["reading"]
+    known = {
+        "channel": c["channel"],
+        "customer": {name: value for name, value in c["customer"].items() if value not in (None, {})},
+        "messages": tuple([{"speaker": speaker, "text": text, "at": at} for speaker, text, at in c["messages"]]),
+        "entities": c["entities"],
+        "facts": handoff["facts"],
+        "auto_escalated_due_to": handoff["reasons"],
+        "priority": handoff["priority"],
+        "sentiments": c["sentiments"],
+        "intent": reading["intent"],
+        "confidence": reading["confidence"],
+        "sentiment": reading["sentiment"],
+        "actions": reading["actions"],
+        "failed_action": reading["failed_action"],
+    }
+    known = {name: value for name, value in known.items() if value not in (None, (), {})}
+    return {
+        "conversation": c["id"],
+        "handoff": handoff["number"],
+        "queue": handoff["queue"],
+        "tier": handoff["tier"],
+        **known,
+        "summary": summary,
+        "manifest": {"destination": handoff["queue"], "sent": list(known)},
+    }
+
+
 def _context_ready(before: _Dict, c: _Dict, event: _Dict, at: datetime, effects: list[_Dict], verdicts: list[_Verdict]) -> None:
     handoff = before["handoff"]
     seen = event["observed"]["queues"].get(handoff["queue"])
@@ -292,9 +323,7 @@ def _context_ready(before: _Dict, c: _Dict, event: _Dict, at: datetime, effects:
             "handoff": number,
             "queue": queue,
             "tier": handoff["tier"],
-            "priority": handoff["priority"],
-            "reasons": reasons,
-            "summary": summary,
+            "payload": _payload(c, summary),
         }
     )
     epoch = c["epoch"] + 0
@@ -362,8 +391,7 @@ def _offer_accepted(before: _Dict, c: _Dict, event: _Dict, at: datetime, effects
         {
             "type": "prepopulate_console",
             "agent": agent,
-            "customer": customer["id"],
-            "tier": customer["tier"],
+            "customer": {name: value for name, value in customer.items() if value not in (None, {})},
             "failed_action": reading["failed_action"] if reading is not None else None,
             "entities": c["entities"],
         }

@@ -20,6 +20,7 @@ __all__ = ["Commands", "fail", "main"]
 _COMMANDS = {
     "replay": ("handoff_kit.controller.cli.replay", "Replay recorded sessions through a policy, and verify their steps."),
     "explain": ("handoff_kit.controller.cli.explain", "Say in sentences why a recorded conversation went as it did."),
+    "policy": ("handoff_kit.controller.cli.policy", "Print the schemas of what policies govern."),
     "bench": ("handoff_kit.controller.cli.bench", "Measure this library against baselines in the same run."),
 }
 
@@ -50,8 +51,8 @@ class Commands(click.Group):
 def root(verbose: bool) -> None:
     """Decide when and how an AI agent hands a conversation to a person, and how it comes back.
 
-    A policy is a TOML file or a bundled name: general, banking. A recording is a JSON Lines file (gzipped or not), `-` for
-    standard input, or a bundled name: general, banking.
+    A policy is a TOML file or a bundled name: general, banking, copilot, vip, triage. A recording is a JSON Lines file
+    (gzipped or not), `-` for standard input, or one of the same bundled names.
     """
     structlog.configure(
         processors=[structlog.processors.add_log_level, structlog.processors.KeyValueRenderer(key_order=["event"])],

@@ -48,7 +48,8 @@ def command(
 ) -> int:
     """Replay recorded sessions through a policy.
 
-    FILE is a recording in JSON Lines, gzipped or not; `-` reads standard input; `general` and `banking` are bundled.
+    FILE is a recording in JSON Lines, gzipped or not; `-` reads standard input; general, banking, copilot, vip and triage are
+    bundled.
 
     Sessions that were recorded with their steps are verified step by step; others are decided anew, with their timers.
     The digest is the same for the same sessions, whatever their order in the file and the number of workers.

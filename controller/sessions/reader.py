@@ -22,7 +22,7 @@ from handoff_kit.machines.codec import FORMAT, RecordedStep, event_from_data
 __all__ = ["BUNDLED_RECORDINGS", "Line", "Source", "decode", "read_lines", "share_of", "sources_of"]
 
 #: Recordings that come with the library.
-BUNDLED_RECORDINGS = ("general", "banking")
+BUNDLED_RECORDINGS = ("general", "banking", "copilot", "vip", "triage")
 
 _GZIP = b"\x1f\x8b"
 _PREFIX = b'{"conversation":"'

@@ -1,10 +1,12 @@
 """The AI's side: customers' messages to it, its turns, the silence where a turn should be, the way back to it."""
 
+from ..contracts import ResumeContract
 from ..conversation import Asked, Reading
-from ..effects import AskBot, EndBotSession, ResumeBot, ResumeContract
+from ..effects import AskBot, EndBotSession, ResumeBot
 from ..events import AiTurn, CustomerMessage
 from ..evolve import evolve
 from ..slate import Slate
+from ..values import EMPTY
 
 __all__ = [
     "answer_message",
@@ -71,6 +73,7 @@ def read_turn(slate: Slate) -> None:
         event.summary,
         event.failed_action,
         (*known, *event.actions)[-_ACTIONS:] if event.actions else known,
+        event.attributes or EMPTY,
     )
     c.turns += 1
     c.misses = c.misses + 1 if event.missed else 0

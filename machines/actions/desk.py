@@ -8,7 +8,6 @@ from ..events import OfferEvent, TicketFailed, TicketOpened
 from ..evolve import evolve
 from ..offers import OfferState, after_offer_event
 from ..slate import Slate
-from ..summary import summary_of
 
 __all__ = ["end_offer", "expire_offer", "lose_offers", "make_offer", "ticket_failed", "ticket_opened"]
 
@@ -24,17 +23,7 @@ def ask_for_ticket(slate: Slate) -> None:
     if any(t.handoff == handoff.number and t.status != "failed" for t in c.tickets):
         return
     c.tickets = (*[t for t in c.tickets if t.handoff != handoff.number], Ticket(handoff.number, "asked"))
-    slate.add(
-        OpenTicket(
-            handoff.number,
-            handoff.queue,
-            handoff.tier,
-            handoff.priority,
-            handoff.reasons,
-            handoff.skills,
-            summary_of(c),
-        )
-    )
+    slate.add(OpenTicket(handoff.number, handoff.queue, handoff.tier, slate.payload()))
 
 
 def end_tickets(slate: Slate, reason: str) -> None:
@@ -96,8 +85,7 @@ def make_offer(slate: Slate) -> None:
     c.offers = (*c.offers, offer)
     c.offers_used = tuple(sorted({*c.offers_used, event.offer}))
     assert c.queue is not None
-    reasons = c.handoff.reasons if c.handoff is not None else ()
-    slate.add(OfferConversation(event.agent, event.offer, deadline, c.queue, reasons))
+    slate.add(OfferConversation(event.agent, event.offer, deadline, c.queue, tuple(slate.reasons())))
 
 
 def move_offer(slate: Slate, offer: Offer, event: str) -> OfferState:

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from ..contracts import ResumeContract
 from ..conversation import AgentDraft, Handoff, Held, Parked, Transfer, Waiting
-from ..effects import DraftForAgent, PrepopulateConsole, RelayToDesk, ResumeContract
+from ..effects import DraftForAgent, PrepopulateConsole, RelayToDesk
 from ..events import (
     AgentFinished,
     AgentMessage,
@@ -95,8 +96,8 @@ def take_floor(slate: Slate) -> None:
     c.place = c.waiting = c.contract = c.ai_reply_since = None
     c.awaiting_resume = False
     slate.update_ticket("assigned", agent=c.agent)
-    failed = c.reading.failed_action if c.reading is not None else None
-    slate.add(PrepopulateConsole(slate.event.agent, c.customer.id, c.customer.tier, failed, c.entities))
+    payload = slate.payload()
+    slate.add(PrepopulateConsole(slate.event.agent, payload.customer, payload.failed_action, payload.entities))
 
 
 def replace_owner(slate: Slate) -> None:
@@ -176,6 +177,7 @@ def relay(slate: Slate) -> None:
         unpark(slate)
     if held.to_answer == "customer":
         _hold(slate, to_answer="agent", turn_since=slate.at)
+    _drop_stale_drafts(slate)
     slate.add(RelayToDesk(event.text, c.agent, event.attachments))
 
 
@@ -257,6 +259,14 @@ def propose_draft(slate: Slate) -> None:
     drafts = [one for one in _held(slate).drafts if one.draft != event.draft]
     _hold(slate, drafts=(*drafts, AgentDraft(event.draft, event.text, slate.at, event.in_reply_to)))
     slate.notify(f"agent:{slate.c.agent}", "draft_proposed", draft=event.draft, text=event.text)
+
+
+def _drop_stale_drafts(slate: Slate) -> None:
+    """The customer wrote on: drafts for the earlier messages no longer fit, and cannot be accepted any more."""
+    stale = _held(slate).drafts
+    if stale:
+        _hold(slate, drafts=())
+        slate.notify(f"agent:{slate.c.agent}", "drafts_superseded", drafts=[one.draft for one in stale])
 
 
 def resolve_draft(slate: Slate) -> None:

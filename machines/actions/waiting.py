@@ -3,14 +3,15 @@
 from datetime import datetime
 from typing import Any, Literal
 
+from ..contracts import ResumeContract
 from ..conversation import Handoff, Place, Promise, Waiting
-from ..effects import PrepareContext, RelayToDesk, ResumeContract
+from ..effects import PrepareContext, RelayToDesk
 from ..events import ContextReady, Deferred, HandoffRequested
 from ..evolve import evolve
 from ..guards import step_of
+from ..payload import summary_for
 from ..policy import QueueStep, Route
 from ..slate import Slate
-from ..summary import summary_of
 from ..texts import eta_in_words
 from ..values import QueueFacts
 from .ai import ask_bot, resume_ai, start_stretch
@@ -105,7 +106,7 @@ def add_request(slate: Slate) -> None:
     _add_reasons(slate, (reason,), explicit)
     if event.summary:
         _change(slate, summary=event.summary)
-    slate.update_ticket("handoff_requested", reason=reason)
+    slate.update_ticket("handoff_requested", slate.payload())
 
 
 def _add_reasons(slate: Slate, reasons: tuple[str, ...], explicit: bool = False, priority: int = 0) -> None:
@@ -141,7 +142,7 @@ def take_context(slate: Slate) -> None:
     handoff = _handoff(slate)
     facts = {**handoff.facts, **event.facts}
     _change(slate, summary=event.summary or handoff.summary, facts=facts, context_missing=False)
-    slate.update_ticket("context_ready")
+    slate.update_ticket("context_ready", slate.payload())
 
 
 def flag_missing_context(slate: Slate) -> None:
@@ -160,18 +161,15 @@ def enter_queue(slate: Slate) -> None:
     c.place = None
     c.awaiting_resume = False
     if handoff.connected:
-        slate.update_ticket("queued", reasons=list(handoff.reasons))
+        slate.update_ticket("queued", slate.payload())
     else:
         _change(slate, connected=True)
         ask_for_ticket(slate)
-        slate.say("connecting", summary=summary_of(c))
-    slate.notify(
-        f"queue:{handoff.queue}",
-        "queued",
-        reasons=list(handoff.reasons),
-        priority=handoff.priority,
-        context_missing=handoff.context_missing,
-    )
+        slate.say("connecting", summary=summary_for(slate.policy, c))
+    told: dict[str, Any] = {"reasons": slate.reasons(), "context_missing": handoff.context_missing}
+    if slate.may_tell("priority"):
+        told["priority"] = handoff.priority
+    slate.notify(f"queue:{handoff.queue}", "queued", **told)
 
 
 def look_at_queue(slate: Slate, queue: QueueFacts) -> None:
@@ -199,7 +197,7 @@ def tell_position(slate: Slate) -> None:
 def hold(slate: Slate) -> None:
     """A customer's message while waiting: it reaches the desk; the AI helps by leave, else the hold text is said once."""
     c = slate.c
-    if any(ticket.status != "failed" and not ticket.over for ticket in c.tickets):
+    if slate.may_tell("messages") and any(ticket.status != "failed" and not ticket.over for ticket in c.tickets):
         slate.add(RelayToDesk(slate.event.text, None, slate.event.attachments))
     if slate.has_leave and slate.state != "escalation_pending":
         ask_bot(slate)
@@ -243,7 +241,7 @@ def promise_callback(slate: Slate) -> None:
     seen = slate.facts_of(_handoff(slate).queue)
     closed = seen is not None and seen.open is False
     _promise(slate, "callback", "closed" if closed else "none_available", None)
-    slate.notify(f"queue:{_handoff(slate).queue}", "callback_pending", reasons=list(_handoff(slate).reasons))
+    slate.notify(f"queue:{_handoff(slate).queue}", "callback_pending", reasons=slate.reasons())
 
 
 def defer(slate: Slate) -> None:

@@ -29,8 +29,8 @@ def test_help_says_what_each_command_does(args: list[str]) -> None:
 def test_replay_prints_a_summary_that_people_can_read() -> None:
     out = handoff("replay", "general", "banking").stdout
 
-    assert "13 sessions" in out
-    assert "Handed over: 10 sessions (77%)" in out
+    assert "14 sessions" in out
+    assert "Handed over: 11 sessions (79%)" in out
     assert "explicit_request" in out
     assert "bot_active → escalation_pending" in out
     assert "steps verified" in out

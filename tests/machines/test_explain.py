@@ -355,8 +355,14 @@ def test_effects_that_people_ask_about_are_told() -> None:
     talk = Talk()
     talk.queue(1)
     lines = told(talk)
-    assert "A ticket is asked for (queue default, priority 5)." in lines
+    assert "A ticket is asked for (queue default, 4 fields are sent)." in lines
     assert any(line.startswith("The system tells the customer: “I am connecting you") for line in lines)
+
+
+def test_what_is_withheld_from_the_desk_is_counted() -> None:
+    talk = Talk(policy('[[destination]]\nname = "default"\nfields = ["channel"]'))
+    talk.queue(1)
+    assert "A ticket is asked for (queue default, 1 fields are sent; 4 fields are withheld)." in told(talk)
 
 
 def test_an_offer_that_rings_is_told() -> None:

@@ -17,7 +17,7 @@ from handoff_kit.machines import (
     Refusal,
     SnapshotError,
 )
-from handoff_kit.machines.summary import summary_of
+from handoff_kit.machines.payload import summary_for
 from handoff_kit.machines.texts import eta_in_words
 
 # --- waits
@@ -53,31 +53,39 @@ def test_a_wait_is_rounded_up(seconds: float, words: str) -> None:
 FAILED = FailedAction(name="export", error_code="E42")
 
 
+def summary_of(talk: Talk) -> str:
+    """The summary as a text to the customer has it, once a person is asked for."""
+    asked = talk.escalate(99).after if talk.now.handoff is None else talk.now
+    return summary_for(talk.policy, asked)
+
+
 def test_nothing_known_is_an_empty_summary() -> None:
-    assert summary_of(Talk().now) == ""
+    assert summary_of(Talk()) == ""
 
 
 def test_a_summary_is_composed_of_intent_failure_and_last_line() -> None:
     talk = Talk(policy(""))
     talk.do(CustomerMessage, 1, text="I want my data")
     talk.turn(2, intent="export_data", failed_action=FAILED, reply="Sorry.")
-    assert summary_of(talk.now) == "About: export data. Failed: export (E42). Last message: “I want my data”"
+    assert summary_of(talk) == "About: export data. Failed: export (E42). Last message: “I want my data”"
 
 
 def test_a_summary_says_what_is_known() -> None:
     talk = Talk(policy(""))
     talk.turn(1, failed_action=FailedAction(name="export"))
-    assert summary_of(talk.now) == "Failed: export."
+    assert summary_of(talk) == "Failed: export."
+    talk = Talk(policy(""))
     talk.turn(2, intent="refund")
-    assert summary_of(talk.now) == "About: refund."
+    assert summary_of(talk) == "About: refund."
 
 
 def test_a_long_last_line_is_cut() -> None:
     talk = Talk(policy(""))
     talk.do(CustomerMessage, 1, text="x" * 161)
-    assert summary_of(talk.now) == f"Last message: “{'x' * 159}…”"
+    assert summary_of(talk) == f"Last message: “{'x' * 159}…”"
+    talk = Talk(policy(""))
     talk.do(CustomerMessage, 2, text="y" * 160)
-    assert summary_of(talk.now) == f"Last message: “{'y' * 160}”"
+    assert summary_of(talk) == f"Last message: “{'y' * 160}”"
 
 
 def test_an_empty_line_and_other_speakers_are_passed_over() -> None:
@@ -85,13 +93,13 @@ def test_an_empty_line_and_other_speakers_are_passed_over() -> None:
     talk.do(CustomerMessage, 1, text="first")
     talk.do(CustomerMessage, 2, text="")
     talk.turn(3, reply="from the AI")
-    assert summary_of(talk.now) == "Last message: “first”"
+    assert summary_of(talk) == "Last message: “first”"
 
 
 def test_the_ais_own_summary_goes_before_a_composed_one() -> None:
     talk = Talk(policy(""))
     talk.turn(1, intent="refund", summary="wants money")
-    assert summary_of(talk.now) == "wants money"
+    assert summary_of(talk) == "wants money"
 
 
 def test_the_desks_summary_goes_before_the_ais() -> None:
@@ -99,13 +107,13 @@ def test_the_desks_summary_goes_before_the_ais() -> None:
     talk.turn(1, summary="wants money")
     talk.escalate(2)
     talk.do(ContextReady, 3, summary="wants 5 EUR back")
-    assert summary_of(talk.now) == "wants 5 EUR back"
+    assert summary_of(talk) == "wants 5 EUR back"
 
 
 def test_an_agents_words_are_no_customers_line() -> None:
     talk = Talk(policy(""))
     talk.do(AgentMessage, 1, agent="a1", text="hello")
-    assert summary_of(talk.now) == ""
+    assert summary_of(talk) == ""
 
 
 # --- refusals and errors

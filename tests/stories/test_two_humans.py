@@ -166,7 +166,7 @@ def test_a_named_skill_travels_to_the_desk(by: str) -> None:
     talk.do(HandoffRequested, 1, by=by, target=Target(skills=("cards",)))
     queued = talk.do(ContextReady, 2)
 
-    assert [ticket.skills for ticket in effects_of(queued, OpenTicket)] == [("cards",)]
+    assert [ticket.payload.skills for ticket in effects_of(queued, OpenTicket)] == [("cards",)]
     assert queued.after.handoff is not None
     assert queued.after.handoff.skills == ("cards",)
 
