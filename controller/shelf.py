@@ -1,5 +1,6 @@
 """Policies by name, by file, and by the fingerprint that a recording names."""
 
+import contextlib
 from importlib import resources
 from pathlib import Path
 
@@ -26,9 +27,12 @@ def policy_text(name: str) -> tuple[str, str]:
         except (OSError, UnicodeDecodeError) as error:
             raise PolicyError(name, f"cannot be read ({error})", "give a TOML file in UTF-8") from None
     if name in BUNDLED_POLICIES:
-        folder = resources.files(__package__ or "handoff_kit.controller") / "policies"
-        return (folder / f"{name}.toml").read_text(encoding="utf-8"), name
+        return _bundled_text(name), name
     raise PolicyError(name, "there is no such file or bundled policy", f"bundled are {', '.join(BUNDLED_POLICIES)}")
+
+
+def _bundled_text(name: str) -> str:
+    return (resources.files("handoff_kit.controller") / "policies" / f"{name}.toml").read_text(encoding="utf-8")
 
 
 def load_policy(name: str) -> Policy:
@@ -47,20 +51,29 @@ class PolicyShelf:
     """
 
     def __init__(self, folders: list[Path] | None = None) -> None:
-        self.default = load_policy(DEFAULT_POLICY)
-        self._by_fingerprint = {self.default.fingerprint: self.default}
+        self.default = parse_policy(_bundled_text(DEFAULT_POLICY), file=DEFAULT_POLICY)
+        self._by_fingerprint: dict[str, Policy] = {}
+        self._texts: dict[str, str] = {}
         for name in BUNDLED_POLICIES:
-            self.add(load_policy(name))
+            policy = parse_policy(_bundled_text(name), file=name)
+            self._by_fingerprint[policy.fingerprint] = policy
+        self.bundled = frozenset(self._by_fingerprint)
         for folder in dict.fromkeys(folders or []):
             for path in sorted(folder.glob("*.toml")):
-                try:
-                    self.add(load_policy(str(path)))
-                except PolicyError:
-                    continue
+                with contextlib.suppress(PolicyError):
+                    self.add(str(path))
 
-    def add(self, policy: Policy) -> None:
-        """Put a policy on the shelf."""
+    def add(self, name: str) -> Policy:
+        """Put a policy on the shelf by file or bundled name, and return it."""
+        text, file = policy_text(name)
+        policy = parse_policy(text, file=file)
         self._by_fingerprint.setdefault(policy.fingerprint, policy)
+        self._texts.setdefault(policy.fingerprint, text)
+        return policy
+
+    def text_of(self, fingerprint: str) -> str | None:
+        """Return the text of a policy that was put on the shelf from a file."""
+        return self._texts.get(fingerprint)
 
     def find(self, fingerprint: str) -> Policy | None:
         """Return the policy of that fingerprint."""

@@ -51,13 +51,19 @@ class Message:
 
 @attrs.frozen(weakref_slot=False)
 class Asked:
-    """A customer's message that an answer may name; `epoch` is the one in which it came."""
+    """A customer's message that an answer may name.
+
+    Args:
+        epoch: the one in which it came.
+        waited: timer ai_reply has counted it as a miss; it does so once.
+    """
 
     seq: int | None
     id: str | None
     epoch: int
     at: datetime
     answered: bool = False
+    waited: bool = False
 
 
 @attrs.frozen(weakref_slot=False)
@@ -175,13 +181,18 @@ class Place:
 
 @attrs.frozen(weakref_slot=False)
 class Ticket:
-    """The desk's handle for a handoff; `over` means that its handoff ended before the desk answered."""
+    """The desk's handle for a handoff; `over` means that its handoff ended before the desk answered.
+
+    What it may hold is decided by the queue and tier for which it was opened.
+    """
 
     handoff: int
     status: Literal["asked", "open", "failed"]
     desk: str | None = None
     ticket: str | None = None
     over: bool = False
+    queue: str = "default"
+    tier: str = "default"
 
 
 @attrs.frozen(weakref_slot=False)

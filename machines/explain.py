@@ -273,8 +273,9 @@ def _effect_in_words(effect: Effect) -> str | None:
         return f"The system tells the customer: {_quoted(effect.text)}" if effect.speaker == "system" else None
     if isinstance(effect, OpenTicket):
         withheld = len(effect.payload.manifest.withheld)
-        kept = f"; {withheld} fields are withheld" if withheld else ""
-        return f"A ticket is asked for (queue {effect.queue}, {len(effect.payload.manifest.sent)} fields are sent{kept})."
+        sent = len(effect.payload.manifest.sent)
+        kept = f", {withheld} withheld" if withheld else ""
+        return f"A ticket is asked for (queue {effect.queue}; fields: {sent} sent{kept})."
     if isinstance(effect, CloseTicket):
         return f"The ticket {effect.ticket or ''} is closed ({effect.reason})."
     if isinstance(effect, OfferConversation):

@@ -26,6 +26,12 @@ CUSTOMER = "customer"
 _LINE = 160  # characters of the customer's last line in a summary; chosen by us, since a summary must fit a notification
 
 
+#: What a customer is told where the policy does not say: never what somebody wrote for an agent's eyes.
+_TOLD_TO_CUSTOMERS = Destination(
+    name=CUSTOMER, purpose="transparency", fields=("summary", "intent", "failed_action.name", "failed_action.error_code")
+)
+
+
 def destination_of(policy: Policy, queue: str, tier: str) -> Destination | None:
     """Return the rule for a handoff: the destination named as its queue, else as its tier, else `default`."""
     for name in (queue, tier, "default"):
@@ -35,12 +41,12 @@ def destination_of(policy: Policy, queue: str, tier: str) -> Destination | None:
     return None
 
 
-def compile_payload(policy: Policy, conversation: Draft, handoff: Handoff) -> Payload:
-    """Return the payload of a handoff for its destination; without a rule for it everything may leave."""
-    rule = destination_of(policy, handoff.queue, handoff.tier)
+def compile_payload(policy: Policy, conversation: Draft, handoff: Handoff, queue: str, tier: str) -> Payload:
+    """Return the payload of a handoff for the destination of a queue and tier; without a rule for it everything may leave."""
+    rule = destination_of(policy, queue, tier)
     known = _known(conversation, handoff)
     missing = tuple(name for name in policy.context.entities if name not in conversation.entities)
-    data, manifest = _allowed(known, rule, handoff.queue, missing)
+    data, manifest = _allowed(known, rule, queue, missing)
     manifest = _with_summary(conversation, handoff, data, rule, manifest)
     return Payload(
         conversation=conversation.id,
@@ -69,7 +75,7 @@ def _with_summary(c: Draft, handoff: Handoff, data: dict[str, Any], rule: Destin
 
 def summary_for(policy: Policy, conversation: Draft) -> str:
     """Return the summary for the customer, as `{summary}` in texts; empty where nothing of it may be told."""
-    rule = policy.destination_named(CUSTOMER)
+    rule = policy.destination_named(CUSTOMER) or _TOLD_TO_CUSTOMERS
     if not may_leave(rule, "summary"):
         return ""
     handoff = conversation.handoff

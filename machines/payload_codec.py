@@ -45,12 +45,14 @@ def payload_from_data(data: Mapping[str, Json], *, place: str = "payload") -> Pa
     Raises:
         SnapshotError: a newer version, or data that does not fit.
     """
+    if not isinstance(data, Mapping):
+        raise SnapshotError(place, f"must be an object, not {shown(data)}", "give the payload's JSON")
     known = dict(data)
     version = known.get("version")
-    while version in UPCASTERS:
+    while version.__class__ is int and version in UPCASTERS:
         known = UPCASTERS[version](known)
         version = known.get("version")
-    if version != PAYLOAD_VERSION:
+    if version.__class__ is not int or version != PAYLOAD_VERSION:
         raise SnapshotError(
             place, f"payload version {shown(version)} is not {PAYLOAD_VERSION}", "use the version of handoff-kit that wrote it"
         )

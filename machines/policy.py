@@ -15,7 +15,7 @@ from typing import Any, Literal
 import attrs
 
 from .conditions import Condition, leaves_of
-from .values import Target, Within
+from .values import Target, Within, is_name_if_given
 
 __all__ = [
     "AiRules",
@@ -37,6 +37,7 @@ __all__ = [
     "Slo",
     "StepFilter",
     "TIMED",
+    "UnknownField",
     "TimerOverrides",
     "TimerRules",
     "Tier",
@@ -94,9 +95,9 @@ class Trigger:
 
     name: str = attrs.field(validator=attrs.validators.min_len(1))
     when: Condition
-    reason: str | None = None
-    tier: str | None = None
-    queue: str | None = None
+    reason: str | None = attrs.field(default=None, validator=is_name_if_given)
+    tier: str | None = attrs.field(default=None, validator=is_name_if_given)
+    queue: str | None = attrs.field(default=None, validator=is_name_if_given)
     skills: tuple[str, ...] = ()
     priority: int = attrs.field(default=5, validator=Within(0, 9))
     explicit: bool | None = None
@@ -346,19 +347,28 @@ _INSIDE: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 
+class UnknownField(ValueError):
+    """A destination names a field that no payload has, at `path` below the destination."""
+
+    def __init__(self, path: str, what: str, mend: str) -> None:
+        super().__init__(what)
+        self.path = path
+        self.mend = mend
+
+
 def _are_payload_fields(_: object, attribute: "attrs.Attribute[Any]", value: tuple[str, ...]) -> None:
-    for path in value:
+    for index, path in enumerate(value):
         first, _dot, rest = path.partition(".")
         known: tuple[str, ...] = PAYLOAD_FIELDS
         word = first
         if first in _INSIDE and rest:
             known, word = _INSIDE[first], rest.partition(".")[0]
-        elif rest and first not in ("entities", "attributes", "facts"):
-            raise ValueError(f"{attribute.name}: {path!r} lies in no map: name {first!r} as a whole")
+        elif rest and first in PAYLOAD_FIELDS and first not in ("entities", "attributes", "facts"):
+            raise UnknownField(f"{attribute.name}[{index}]", f"{path!r} lies in no map", f"name {first!r} as a whole")
         if word not in known:
             close = difflib.get_close_matches(word, known, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
-            raise ValueError(f"{attribute.name}: a payload has no field {path!r}; {hint}")
+            mend = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+            raise UnknownField(f"{attribute.name}[{index}]", f"a payload has no field {path!r}", mend)
 
 
 @attrs.frozen(kw_only=True)

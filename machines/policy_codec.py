@@ -16,7 +16,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 from .canonical import canonical, digest_of
 from .conditions import COMBINATORS, LEAVES, Comparison, Condition, Group, Leaf
 from .errors import PolicyError
-from .policy import Policy
+from .policy import Policy, UnknownField
 from .values import Json
 
 __all__ = ["fingerprint_of", "guess", "parse_policy", "policy_from_data", "policy_to_data", "told"]
@@ -214,7 +214,7 @@ def told(error: BaseException, path: str) -> Iterator[tuple[str, str, str]]:
         for extra in sorted(error.extra_fields):
             mend = guess(extra, known) or f"known are {', '.join(known)}"
             yield _joined(here, extra), f"there is no key {extra!r} here", mend
-    elif isinstance(error, _Wrong):
+    elif isinstance(error, _Wrong | UnknownField):
         yield _joined(here, error.path), str(error), error.mend
     elif isinstance(error, KeyError):
         yield here, f"the key {error.args[0]!r} is missing", "add it"

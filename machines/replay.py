@@ -100,7 +100,7 @@ class Replay:
     def _fire(self, at: datetime | None, *, may_close: bool) -> list[Replayed]:
         out: list[Replayed] = []
         now = self.conversation
-        while now is not None and at is not None and (timer := due(now, at, self._spent)) is not None:
+        while now is not None and at is not None and (timer := due(now, max(at, now.at), self._spent)) is not None:
             fired = step(self.policy, now, timer)
             if fired.refused is not None or (fired.after.state is State.CLOSED and not may_close):
                 self._spent.add((timer.timer, timer.generation or 0))

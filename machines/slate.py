@@ -136,20 +136,28 @@ class Slate(EngineSlate):
         """Return the payload of the present handoff for its destination."""
         handoff = self.c.handoff
         assert handoff is not None
-        return compile_payload(self.policy, self.c, handoff)
+        return compile_payload(self.policy, self.c, handoff, handoff.queue, handoff.tier)
 
     def reasons(self) -> list[str]:
-        """Return the handoff's reasons, as far as they may leave."""
-        handoff = self.c.handoff
-        return list(handoff.reasons) if handoff is not None and self.may_tell("auto_escalated_due_to") else []
+        """Return the handoff's reasons, as far as they may leave to where the handoff, or a waiting transfer of it, goes."""
+        handoff, held = self.c.handoff, self.c.held
+        assert handoff is not None
+        to = held.transfer if held is not None and held.transfer is not None else handoff
+        told = may_leave(destination_of(self.policy, to.queue, to.tier), "auto_escalated_due_to")
+        return list(handoff.reasons) if told else []
 
     def notify(self, audience: str, about: str, **facts: Json) -> None:
         """Make a noise at agents."""
         self.effects.append(NotifyAgents(audience, about, facts))
 
-    def update_ticket(self, what: str, payload: Payload | None = None, **facts: Json) -> None:
-        """Tell the desk, if this handoff has a ticket there or is about to."""
+    def update_ticket(self, what: str, *, anew: bool = False, **facts: Json) -> None:
+        """Tell the desk, if this handoff has a ticket there or is about to.
+
+        Args:
+            anew: send the payload again, since there is more to know; by the rule under which the ticket was opened.
+        """
         handoff = self.c.handoff
         for ticket in self.c.tickets:
             if handoff is not None and ticket.handoff == handoff.number and ticket.status != "failed":
+                payload = compile_payload(self.policy, self.c, handoff, ticket.queue, ticket.tier) if anew else None
                 self.effects.append(UpdateTicket(ticket.handoff, what, ticket.desk, ticket.ticket, facts, payload))

@@ -192,7 +192,8 @@ def advance(policy: Policy, before: Conversation | None, event: Event) -> Iterat
     This is the one rule of timers, live and in replay. The last step is the event's.
     """
     if before is not None and event.at is not None:
-        while (timer := due(before, event.at)) is not None:
+        at = max(event.at, before.at)  # a late event is taken as of now, and overtakes nothing that is due now
+        while (timer := due(before, at)) is not None:
             fired = step(policy, before, timer)
             yield fired
             if fired.refused is not None:

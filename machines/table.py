@@ -105,7 +105,7 @@ _ROWS = rows_of(
     # The AI is silent, or the customer is.
     row("timer_ai_reply", BOT, PENDING, when="a_trigger_holds", do="miss_a_turn escalate"),
     row("timer_ai_reply", BOT, STAY, do="miss_a_turn fall_back"),
-    row("timer_ai_reply", RESUMED, QUEUED, when="resume_failed", do="reclaim_after_silence enter_queue"),
+    row("timer_ai_reply", RESUMED, QUEUED, when="resume_failed", do="miss_a_turn reclaim_after_silence enter_queue"),
     row("timer_ai_reply", RESUMED, QUEUED, when="keeps_a_place a_trigger_holds", do="miss_a_turn reclaim enter_queue"),
     row("timer_ai_reply", RESUMED, QUEUED, when="keeps_a_place", do="miss_a_turn reclaim enter_queue"),
     row("timer_ai_reply", RESUMED, PENDING, when="a_trigger_holds", do="miss_a_turn escalate"),

@@ -42,7 +42,8 @@ _Owed = tuple[str, datetime, datetime, int]
 def due(conversation: Conversation, at: datetime, spent: Set[tuple[str, int]] = frozenset()) -> TimerFired | None:
     """Return the event of the owed timer that must be stepped before anything at `at`; None if there is none.
 
-    Call it again with the conversation after that step until it returns None.
+    Call it again with the conversation after that step until it returns None. For an event that comes late, `at` is the
+    conversation's own last time.
 
     Args:
         spent: (name, generation) of timers to pass over.
@@ -118,7 +119,7 @@ def _owed(spans: Durations, policy: Policy, c: Draft, at: datetime) -> list[_Owe
         assert c.waiting is not None
         assert c.waiting.promise is not None
         promise = c.waiting.promise
-        owed.append(("callback", promise.since, promise.due or promise.since + spans.callback, 0))
+        owed.append(("callback", promise.due or promise.since, promise.due or promise.since + spans.callback, 0))
         return owed
     else:
         if state is State.WRAP_UP:
@@ -159,7 +160,7 @@ def _owed_with_agent(owed: list[_Owed], spans: Durations, c: Draft) -> None:
     if parked is not None:
         # While a transfer waits, its queue timer leads out; nobody may close the conversation under it.
         if transfer is None:
-            owed.append(("parked", parked.since, parked.until or parked.since + spans.parked, 0))
+            owed.append(("parked", parked.until or parked.since, parked.until or parked.since + spans.parked, 0))
     elif held.to_answer == "agent":
         owed.append(("agent_silent", held.turn_since, held.turn_since + spans.agent_silent, 0))
     elif transfer is None:

@@ -33,9 +33,17 @@ EMPTY: dict[str, "Json"] = {}
 Json = Any
 
 
+#: Times from here on are refused, so that every wait of a policy can be added to every time.
+LAST_YEAR = 9000
+
+
 def as_utc(value: datetime | None) -> datetime | None:
     """Return an aware time in UTC; raise `ValueError` for a naive one, whose zone nobody can know."""
-    if value is None or value.tzinfo is UTC:
+    if value is None:
+        return None
+    if value.year >= LAST_YEAR:
+        raise ValueError(f"time {value.isoformat()} is beyond the year {LAST_YEAR}: timers could not be added to it")
+    if value.tzinfo is UTC:
         return value
     if value.tzinfo is None:
         raise ValueError(f"time {value.isoformat()} has no zone: give an aware datetime in UTC")
@@ -57,6 +65,12 @@ def is_name(_: object, attribute: "attrs.Attribute[str]", value: object) -> None
     """Validate that a required id is a string with something in it."""
     if not isinstance(value, str) or not value:
         raise ValueError(f"{attribute.name} must be a string that is not empty, not {value!r}")
+
+
+def is_name_if_given(instance: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    """Validate that an id, where given, is a string with something in it."""
+    if value is not None:
+        is_name(instance, attribute, value)
 
 
 class Within:
@@ -217,11 +231,11 @@ class Prediction:
 class Target:
     """Where a handoff or transfer should go; the narrowest that is given decides (agent, queue, tier)."""
 
-    queue: str | None = None
-    tier: str | None = None
+    queue: str | None = attrs.field(default=None, validator=is_name_if_given)
+    tier: str | None = attrs.field(default=None, validator=is_name_if_given)
     skills: tuple[str, ...] = attrs.field(default=(), converter=frozen_texts)
-    agent: str | None = None
-    bot: str | None = None
+    agent: str | None = attrs.field(default=None, validator=is_name_if_given)
+    bot: str | None = attrs.field(default=None, validator=is_name_if_given)
 
 
 @attrs.frozen(kw_only=True)

@@ -12,7 +12,7 @@ import attrs
 from hypothesis import strategies as st
 
 from handoff_kit.machines import Actor, PresenceChanged, Verdict
-from handoff_kit.machines.values import Within, as_utc, is_flat, is_name
+from handoff_kit.machines.values import Within, as_utc, is_flat, is_name, is_name_if_given
 
 SCALARS = (
     st.none()
@@ -55,7 +55,7 @@ def _of(hint: Any, field: "attrs.Attribute[Any] | None" = None) -> st.SearchStra
     if hint is Any:
         return JSON
     if hint is str:
-        return st.text(min_size=1 if field is not None and field.validator is is_name else 0, max_size=6)
+        return st.text(min_size=1 if field is not None and field.validator in (is_name, is_name_if_given) else 0, max_size=6)
     if hint is bool:
         return st.booleans()
     if hint in (int, float):

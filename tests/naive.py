@@ -14,6 +14,7 @@ from handoff_kit.machines import (
     AgentMessage,
     AiTurn,
     ContextReady,
+    ConversationStarted,
     CustomerLeft,
     CustomerMessage,
     Event,
@@ -23,6 +24,7 @@ from handoff_kit.machines import (
     OfferMade,
     ReturnedToAi,
     Step,
+    TicketOpened,
     TransferRequested,
 )
 
@@ -148,6 +150,31 @@ class WholeHistory(Naive):
         elif isinstance(event, AiTurn):
             self.misses += event.missed
             self.escalations += self.said_human or self.misses >= 2
+
+
+class HistoryOfTheCustomer(WholeHistory):
+    """The counts are the customer's and not the conversation's: who comes back goes on where they left off."""
+
+    def handle(self, event: Event) -> None:
+        super().handle(event)
+        if isinstance(event, ConversationStarted) and event.previous is None:
+            self.said_human, self.misses = False, 0
+
+
+class WaitsForAWord(Naive):
+    """The bot is given the floor back, and wakes when the customer writes again; anybody may give it back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.instructed: str | None = None
+        self.returns = 0
+
+    def handle(self, event: Event) -> None:
+        if isinstance(event, ReturnedToAi):
+            self.returns += 1
+            self.instructed = event.instruction
+        elif isinstance(event, CustomerMessage) and self.instructed is not None:
+            self.bot_calls += 1
 
 
 class RestartedGraph(Naive):
@@ -356,6 +383,27 @@ def swallowed_errors(turn: AiTurn) -> bool:
         return bool(turn.attributes["symptom_severity"] >= 7)
     except Exception:
         return False
+
+
+class BagOfVariables(Naive):
+    """What the policy names is copied by name out of the last turn into the ticket's fields; what is not there is empty."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__()
+        self.names = tuple(names)
+        self.variables: dict[str, Any] = {}
+        self.tickets: list[dict[str, Any]] = []
+        self.ticket: str | None = None
+
+    def handle(self, event: Event) -> None:
+        if isinstance(event, AiTurn):
+            self.variables = dict(event.entities)
+        elif isinstance(event, ContextReady):
+            self.tickets.append({name: self.variables.get(name, "") for name in self.names})
+        elif isinstance(event, TicketOpened):
+            self.ticket = event.ticket
+        elif isinstance(event, ReturnedToAi):
+            self.ticket = None
 
 
 def bag_of_settings(text: str) -> tuple[str, ...]:

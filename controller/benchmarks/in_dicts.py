@@ -298,7 +298,7 @@ def _payload(c: _Dict, summary: str) -> _Dict:
         "tier": handoff["tier"],
         **known,
         "summary": summary,
-        "manifest": {"destination": handoff["queue"], "sent": list(known)},
+        "manifest": {"destination": handoff["queue"], "sent": [*known, "summary"]},
     }
 
 

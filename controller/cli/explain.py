@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from handoff_kit.machines import Policy, RecordingError, Replay, Replayed, Step
+from handoff_kit.machines import Policy, PresenceChanged, RecordingError, Replay, Replayed, Step
 from handoff_kit.machines.codec import RecordedStep, verdict_to_data
 from handoff_kit.machines.explain import account_of, closest, trigger_in_words
 from handoff_kit.machines.states import State
@@ -15,6 +15,7 @@ from handoff_kit.machines.states import State
 from ..sessions.reader import decode, read_lines, sources_of
 from ..shelf import PolicyShelf, load_policy
 from .main import fail
+from .replay import unknown_policy
 
 __all__ = ["command"]
 
@@ -38,13 +39,14 @@ def command(file: str, conversation: str | None, seq: int | None, policy_name: s
     shelf = PolicyShelf([source.path.parent for source in sources if source.path is not None])
     chosen = load_policy(policy_name) if policy_name is not None else None
     ids: dict[str, int] = {}
+    spelled = json.dumps(conversation, ensure_ascii=False).encode("utf-8", "surrogatepass")
     lines = []
     for line in read_lines(sources):
-        if conversation is not None and json.dumps(conversation, ensure_ascii=False).encode() not in line.raw:
-            # Cheap look first: only lines that hold the id are decoded. Escaped spellings are seen by the slow look below.
-            if b"\\u" not in line.raw:
-                continue
+        if conversation is not None and b"\\" not in line.raw and spelled not in line.raw:
+            continue  # a cheap look first: only lines that hold the id, or may hold it in an escaped spelling, are decoded
         event, recorded = decode(line)
+        if isinstance(event, PresenceChanged):
+            continue
         ids[event.conversation] = ids.get(event.conversation, 0) + 1
         if event.conversation == conversation:
             lines.append((event, recorded, line))
@@ -61,6 +63,9 @@ def command(file: str, conversation: str | None, seq: int | None, policy_name: s
     if lines[0][0].type != "conversation_started":
         raise RecordingError(lines[0][2].place, f"begins with {lines[0][0].type}", "its first line must be conversation_started")
     policy = chosen or _policy(shelf, lines[0][1])
+    first = lines[0][1]
+    if chosen is None and first is not None and shelf.find(first.policy) is None:
+        Console(stderr=True).print(unknown_policy(first.policy), soft_wrap=True)
     replay = Replay(policy)
     done: list[tuple[int, Replayed]] = []
     for event, recorded, _ in lines:

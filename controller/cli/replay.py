@@ -3,19 +3,19 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from ..sessions.reader import Source, sources_of
 from ..sessions.replaying import Job, parse_until, replay_sessions
 from ..sessions.tally import Tally
-from ..shelf import BUNDLED_POLICIES, load_policy, policy_text
+from ..shelf import PolicyShelf, load_policy
 from .main import fail
 
-__all__ = ["command"]
+__all__ = ["command", "unknown_policy"]
 
 
 @click.command("replay", short_help="Replay recorded sessions through a policy, and verify their steps.")
@@ -62,6 +62,8 @@ def command(
             fail(f"{target}: is one of the inputs; give another file to write to")
         if target is not None and not target.resolve().parent.is_dir():
             fail(f"{target}: its folder does not exist; make it first")
+    if record is not None and sessions_out is not None and record.resolve() == sessions_out.resolve():
+        fail(f"{record}: is given for both --record and --sessions-out; give two files")
     try:
         limit = parse_until(until) if until is not None else None
     except ValueError:
@@ -77,8 +79,8 @@ def command(
     )
     console = Console(stderr=True)
     tally, seconds = _run(job, console)
-    if record is not None and policy_name is not None and policy_name not in BUNDLED_POLICIES:
-        _keep_policy(policy_name, record, console)
+    if record is not None:
+        _keep_policies(tally, sources, policy_name, record, console)
     _warn(tally, console)
     if as_json:
         click.echo(json.dumps(tally.to_data(seconds), indent=2))
@@ -97,39 +99,47 @@ def _run(job: Job, console: Console) -> tuple[Tally, float]:
         return replay_sessions(job, lambda position: bar.update(task, completed=position))
 
 
-def _keep_policy(name: str, record: Path, console: Console) -> None:
-    """Put the policy beside the recording, so that its replay finds it."""
-    target = record.with_name(f"{record.name.split('.')[0]}.policy.toml")
-    text, _ = policy_text(name)
-    if target.resolve() != Path(name).resolve():
+def _keep_policies(tally: Tally, sources: list[Source], name: str | None, record: Path, console: Console) -> None:
+    """Put each policy that is not bundled beside the recording, so that its replay finds it; never write over another file."""
+    shelf = PolicyShelf([source.path.parent for source in sources if source.path is not None])
+    if name is not None:
+        shelf.add(name)
+    there = PolicyShelf([record.parent])
+    for fingerprint in sorted(tally.used_policies - shelf.bundled):
+        text = shelf.text_of(fingerprint)
+        if text is None or there.find(fingerprint) is not None:
+            continue
+        target = record.with_name(f"{record.name.split('.')[0]}.{fingerprint[:8]}.toml")
+        if target.exists():
+            fail(f"{target}: exists and is another policy; move it away, then record again")
         target.write_text(text, encoding="utf-8")
-        console.print(
-            f"The policy was written to {target}, where a replay of {record.name} finds it.", highlight=False, soft_wrap=True
-        )
+        console.print(Text(f"The policy was written to {target}, where a replay of {record.name} finds it."), soft_wrap=True)
 
 
 def _warn(tally: Tally, console: Console) -> None:
     for fingerprint in sorted(tally.unknown_policies):
-        console.print(
-            f"[yellow]The recorded policy {fingerprint} is neither bundled nor beside the recording: general was taken.[/] "
-            "Give it with --policy.",
-            highlight=False,
-            soft_wrap=True,
-        )
+        console.print(unknown_policy(fingerprint), soft_wrap=True)
     for _, words in tally.skipped:
-        console.print(f"[yellow]skipped[/] {words}", highlight=False, markup=True, soft_wrap=True)
+        console.print(Text.assemble(("skipped ", "yellow"), words), soft_wrap=True)
     if tally.skipped_count > len(tally.skipped):
         console.print(f"… and {tally.skipped_count - len(tally.skipped)} more lines", highlight=False)
 
 
+def unknown_policy(fingerprint: str) -> Text:
+    """Return the warning that a recording's policy was not found."""
+    told = f"The recorded policy {fingerprint} is neither bundled nor beside the recording: general was taken."
+    return Text.assemble((told, "yellow"), " Give it with --policy.")
+
+
 def _print(tally: Tally, seconds: float, sources: list[Source], policy: str | None) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     data = tally.to_data(seconds)
     share = f" ({tally.escalated / tally.sessions:.0%})" if tally.sessions else ""
     title = ", ".join(source.name for source in sources)
-    console.print(f"\n[bold]{title}[/]  policy {policy or 'as recorded, else general'}", soft_wrap=True)
+    head = Text.assemble("\n", (title, "bold"), f"  policy {policy or 'as recorded, else general'}")
+    console.print(head, soft_wrap=True)
     console.print(f"{tally.sessions:,} sessions, {tally.events:,} events, {data['events_per_second']:,} events a second")
-    console.print(f"Handed over: [bold]{tally.escalated:,}[/] sessions{share}\n")
+    console.print(f"Handed over: {tally.escalated:,} sessions{share}\n", style="bold")
     for heading, key in (
         ("Why", "reasons"),
         ("Moves", "transitions"),
@@ -138,9 +148,9 @@ def _print(tally: Tally, seconds: float, sources: list[Source], policy: str | No
         ("Refused events", "refused"),
     ):
         if data[key]:
-            console.print(f"[bold]{heading}[/]\n{_counted(data[key])}\n")
+            console.print(Text.assemble((heading, "bold"), "\n", _counted(data[key]), "\n"), soft_wrap=True)
     for words in data["differences"]:
-        console.print(words, markup=False, soft_wrap=True)
+        console.print(words, soft_wrap=True)
     console.print(_verified(tally), soft_wrap=True)
     console.print(f"Digest {data['digest']}", soft_wrap=True)
 
@@ -151,19 +161,19 @@ def _counted(counts: dict[str, int]) -> str:
     return "\n".join(f"  {count:>{width},}  {name.replace('->', ' → ')}" for name, count in rows)
 
 
-def _verified(tally: Tally) -> str:
-    parts: list[Any] = []
-    if tally.verified:
-        parts.append(f"[green]{tally.verified:,} steps verified[/]")
-    if tally.mismatches:
-        parts.append(f"[red]{tally.mismatches:,} steps differ from their record[/]")
-    for count, words in (
-        (tally.changed, "steps changed under this policy"),
-        (tally.erased, "events with erased fields"),
-        (tally.late, "late events"),
-        (tally.overrun, "timers passed over, since the record goes on after them"),
-        (tally.skipped_count, "lines skipped"),
+def _verified(tally: Tally) -> Text:
+    parts: list[Text] = []
+    for count, words, style in (
+        (tally.verified, "steps verified", "green"),
+        (tally.mismatches, "steps differ from their record", "red"),
+        (tally.changed, "steps changed under this policy", ""),
+        (tally.erased, "events with erased fields", ""),
+        (tally.late, "late events", ""),
+        (tally.overrun, "timers passed over, since the record goes on after them", ""),
+        (tally.skipped_count, "lines skipped", ""),
     ):
         if count:
-            parts.append(f"{count:,} {words}")
-    return ", ".join(parts) + "." if parts else "No step was recorded, so there was nothing to verify."
+            parts.append(Text(f"{count:,} {words}", style))
+    if not parts:
+        return Text("No step was recorded, so there was nothing to verify.")
+    return Text(", ").join(parts) + Text(".")

@@ -3,6 +3,7 @@
 A line is decoded where it is needed; what may not go in here: what a line means for a conversation (`replaying`).
 """
 
+import codecs
 import contextlib
 import gzip
 import io
@@ -16,17 +17,27 @@ from typing import IO, Any, NoReturn
 
 import attrs
 
-from handoff_kit.machines import Event, PresenceChanged, RecordingError
+from handoff_kit.machines import Event, PresenceChanged, RecordingError, Verdict
 from handoff_kit.machines.codec import FORMAT, RecordedStep, event_from_data
 
-__all__ = ["BUNDLED_RECORDINGS", "Line", "Source", "decode", "read_lines", "share_of", "sources_of"]
+__all__ = ["BUNDLED_RECORDINGS", "Line", "Source", "conversation_of", "decode", "read_lines", "share_of", "sources_of"]
 
 #: Recordings that come with the library.
 BUNDLED_RECORDINGS = ("general", "banking", "copilot", "vip", "triage")
 
 _GZIP = b"\x1f\x8b"
 _PREFIX = b'{"conversation":"'
-_STEP_FIELDS = {field.name for field in attrs.fields(RecordedStep)}
+_STEP_FIELDS: dict[str, type] = {
+    "state": str,
+    "version": int,
+    "epoch": int,
+    "effects": str,
+    "verdicts": list,
+    "policy": str,
+    "machine": str,
+}
+assert set(_STEP_FIELDS) == {field.name for field in attrs.fields(RecordedStep)}
+_VERDICT_FIELDS = {field.name for field in attrs.fields(Verdict) if field.init}
 
 
 @attrs.frozen
@@ -45,7 +56,21 @@ class Source:
     @property
     def size(self) -> int:
         """Bytes on disk; 0 where that is not known."""
-        return self.path.stat().st_size if self.path is not None else 0
+        return self.path.stat().st_size if self.path is not None and self.is_file else 0
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Any]:
+        """Open it as bytes; standard input is not closed."""
+        if self.path is None:
+            yield sys.stdin.buffer
+        else:
+            with self.path.open("rb") as file:
+                yield file
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it can be read more than once; a pipe cannot."""
+        return self.path is not None and self.path.is_file()
 
 
 @attrs.frozen
@@ -77,7 +102,9 @@ def sources_of(names: tuple[str, ...]) -> list[Source]:
     for index, name in enumerate(names):
         if name == "-":
             sources.append(Source(index, name, None))
-        elif Path(name).is_file():
+        elif Path(name).is_dir():
+            raise RecordingError(name, "is a directory", "give the files in it")
+        elif Path(name).exists():
             sources.append(Source(index, name, Path(name)))
         elif name in BUNDLED_RECORDINGS:
             sources.append(Source(index, name, _bundled(name)))
@@ -108,7 +135,7 @@ def read_lines(sources: list[Source], progress: Callable[[int], None] | None = N
                 for number, raw in enumerate(stream, 1):
                     if progress is not None and not number % 4096:
                         progress(before + tell())
-                    raw = raw.strip()
+                    raw = raw.removeprefix(codecs.BOM_UTF8).strip() if number == 1 else raw.strip()
                     if not raw or (number == 1 and _is_heading(raw, source)):
                         continue
                     yield Line(source, number, raw)
@@ -122,14 +149,10 @@ def read_lines(sources: list[Source], progress: Callable[[int], None] | None = N
 @contextlib.contextmanager
 def _opened(source: Source) -> Iterator[tuple[IO[bytes], Callable[[], int]]]:
     """Open an input as bytes, gunzipped where it is gzipped; also say how many of its bytes on disk were read."""
-    file: Any = sys.stdin.buffer if source.path is None else source.path.open("rb")
-    try:
+    with source.opened() as file:
         zipped = file.peek(2)[:2] == _GZIP
         stream: Any = io.BufferedReader(gzip.GzipFile(fileobj=file), 1 << 16) if zipped else file
-        yield stream, (file.tell if source.path is not None else lambda: 0)
-    finally:
-        if source.path is not None:
-            file.close()
+        yield stream, (file.tell if source.is_file else lambda: 0)
 
 
 def _is_heading(raw: bytes, source: Source) -> bool:
@@ -150,22 +173,25 @@ def _is_heading(raw: bytes, source: Source) -> bool:
     return True
 
 
-def share_of(line: Line, shares: int) -> int:
-    """Return which of so many shares a line belongs to: all lines of one conversation to the same.
+def conversation_of(line: Line) -> str | None:
+    """Return the conversation that a line is about (or the agent), without reading more of it than that takes.
 
-    A line that cannot be read belongs to the first.
+    None where the line cannot be read at all.
     """
     end = line.raw.find(b'"', len(_PREFIX)) if line.raw.startswith(_PREFIX) else -1
     if end > 0 and b"\\" not in line.raw[len(_PREFIX) : end]:
-        key = line.raw[len(_PREFIX) : end]
-    else:
-        try:
-            data = json.loads(line.raw)
-        except ValueError:
-            return 0
-        name = data.get("conversation", data.get("agent")) if isinstance(data, dict) else None
-        key = str(name).encode("utf-8", "surrogatepass")
-    return zlib.crc32(key) % shares
+        return line.raw[len(_PREFIX) : end].decode("utf-8", "surrogateescape")
+    try:
+        data = json.loads(line.raw)
+    except (ValueError, RecursionError):
+        return None
+    name = data.get("conversation", data.get("agent")) if isinstance(data, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def share_of(conversation: str | None, shares: int) -> int:
+    """Return which of so many shares a conversation belongs to; lines that cannot be read belong to the first."""
+    return zlib.crc32(conversation.encode("utf-8", "surrogatepass")) % shares if conversation is not None else 0
 
 
 def _not_finite(word: str) -> NoReturn:
@@ -183,8 +209,10 @@ def decode(line: Line) -> tuple[Event, RecordedStep | None]:
     """
     try:
         data = _decode_json(line.raw.decode("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecordingError(line.place, f"not a line of JSON in UTF-8: {error}", "mend or remove the line") from None
+    if b"\\u" in line.raw and not _is_text(data):
+        raise RecordingError(line.place, "holds half of a surrogate pair, which is no text", "mend or remove the line")
     if not isinstance(data, dict):
         raise RecordingError(line.place, "not an object", "write one JSON object a line")
     step = data.pop("step", None)
@@ -196,8 +224,35 @@ def decode(line: Line) -> tuple[Event, RecordedStep | None]:
     return event, _step_of(step, line) if step is not None else None
 
 
+def _fits(name: str, value: Any) -> bool:
+    return isinstance(value, _STEP_FIELDS[name]) and (name != "verdicts" or _are_verdicts(value))
+
+
+def _are_verdicts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_verdict, value))
+
+
+def _is_verdict(data: Any) -> bool:
+    if not isinstance(data, dict) or not {"name", "holds"} <= set(data) <= _VERDICT_FIELDS:
+        return False
+    return _are_verdicts(data.get("leaves", []))
+
+
+def _is_text(data: Any) -> bool:
+    """Whether everything in a line can be written as UTF-8 again."""
+    try:
+        json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _step_of(data: Any, line: Line) -> RecordedStep:
-    if not isinstance(data, dict) or set(data) != _STEP_FIELDS:
+    if (
+        not isinstance(data, dict)
+        or set(data) != set(_STEP_FIELDS)
+        or not all(_fits(name, value) for name, value in data.items())
+    ):
         raise RecordingError(
             line.place, "step is not what a recording keeps of a step", f"it has {', '.join(sorted(_STEP_FIELDS))}"
         )

@@ -10,13 +10,12 @@ import hashlib
 import multiprocessing
 import re
 import shutil
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from contextlib import ExitStack
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +37,11 @@ from handoff_kit.machines import (
 from handoff_kit.machines.canonical import canonical
 from handoff_kit.machines.codec import RecordedStep, canonical_step, event_to_data, recorded_step
 from handoff_kit.machines.policy_codec import policy_from_data, policy_to_data
+from handoff_kit.machines.values import LAST_YEAR
 
 from ..logs import log_step
 from ..shelf import PolicyShelf
-from .reader import Line, Source, decode, read_lines, share_of
+from .reader import Line, Source, conversation_of, decode, read_lines, share_of
 from .spill import AFTER_ALL, Aside, Runs, merge_runs, position_of
 from .tally import MODULUS, Tally
 
@@ -77,11 +77,13 @@ class Until:
     def after(self, last: datetime) -> datetime:
         """Return the time for a conversation whose last event was at `last`."""
         if self.span is not None:
-            return last + self.span
+            return min(last, _LAST - self.span) + self.span
         assert self.at is not None
         return self.at
 
 
+_LONGEST_S = 100 * 366 * 86400
+_LAST = datetime(LAST_YEAR, 1, 1, tzinfo=UTC)
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
@@ -91,9 +93,14 @@ def parse_until(text: str) -> Until:
     Raises:
         ValueError: it is neither.
     """
+    if len(text) > 40:
+        raise ValueError("too long")
     parts = re.findall(r"(\d+)([dhms])", text)
     if parts and "".join(number + unit for number, unit in parts) == text:
-        return Until(span=timedelta(seconds=sum(int(number) * _UNITS[unit] for number, unit in parts)))
+        seconds = sum(int(number) * _UNITS[unit] for number, unit in parts)
+        if seconds > _LONGEST_S:
+            raise ValueError("longer than a hundred years")
+        return Until(span=timedelta(seconds=seconds))
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError("the time has no zone")
@@ -142,13 +149,18 @@ def replay_sessions(job: Job, progress: Progress | None = None) -> tuple[Tally, 
 
 
 def _with_spooled_stdin(job: Job, folder: Path) -> Job:
-    """Put standard input into a file where several workers must read it."""
-    if job.workers == 1 or all(source.path is not None for source in job.sources):
+    """Put standard input and pipes into files where several workers must read them."""
+    if job.workers == 1:
         return job
-    path = folder / "stdin"
-    with path.open("wb") as file:
-        shutil.copyfileobj(sys.stdin.buffer, file)
-    return attrs.evolve(job, sources=[attrs.evolve(s, path=s.path or path) for s in job.sources])
+    sources = []
+    for source in job.sources:
+        if not source.is_file:
+            path = folder / f"input-{source.index}"
+            with path.open("wb") as file, source.opened() as stream:
+                shutil.copyfileobj(stream, file)
+            source = attrs.evolve(source, path=path)
+        sources.append(source)
+    return attrs.evolve(job, sources=sources)
 
 
 def _in_parallel(job: Job, folder: Path, progress: Progress | None) -> Tally:
@@ -257,13 +269,12 @@ class _Worker:
         folders = [source.path.parent for source in job.sources if source.path is not None]
         self.shelf = PolicyShelf(folders)
         self.runs = 0
-        self._gap_allowed = False
+        self._skipped: dict[str | None, str] = {}
 
     def run(self, progress: Progress | None) -> Tally:
         lines: Iterable[Line] = read_lines(self.job.sources, progress)
         if self.job.workers > 1:
-            shares = self.job.workers
-            lines = (line for line in lines if share_of(line, shares) == self.index)
+            lines = self._share(lines)
         frozen = gc.isenabled()
         gc.disable()
         try:
@@ -272,6 +283,23 @@ class _Worker:
             if frozen:
                 gc.enable()
         return self.tally
+
+    def _share(self, lines: Iterable[Line]) -> Iterator[Line]:
+        """Yield this worker's lines; every worker takes note of lines that say not even which conversation they are about."""
+        for line in lines:
+            conversation = conversation_of(line)
+            if conversation is None:
+                self._skip_from(None, line)
+            if share_of(conversation, self.job.workers) == self.index:
+                yield line
+
+    def _skip_from(self, conversation: str | None, line: Line) -> None:
+        """A gap in seq is allowed from here on, in that conversation or, where nobody knows which, in all."""
+        self._skipped.setdefault(conversation, position_of(line.source.index, line.number))
+
+    def _may_gap(self, conversation: str, line: Line) -> bool:
+        position = position_of(line.source.index, line.number)
+        return any(self._skipped.get(which, position) < position for which in (conversation, None))
 
     def _pass(self, lines: Iterable[Line], depth: int) -> None:
         """Replay as many conversations as fit at once; then, part by part, those that were put aside."""
@@ -294,10 +322,9 @@ class _Worker:
                             aside.put(name, line)
                             continue
                         self._check_first(event, line)
-                        session = sessions[name] = _Session(
-                            self._policy_for(recorded), name, position_of(line.source.index, line.number)
-                        )
+                        session = _Session(self._policy_for(recorded), name, position_of(line.source.index, line.number))
                     self._check(session, event, line)
+                    sessions[name] = session
                 except RecordingError as error:
                     self._bad_line(error, line)
                     continue
@@ -324,12 +351,12 @@ class _Worker:
             raise _BadLine(position, (error.place, error.what, error.mend)) from None
         self.tally.skipped_count += 1
         self.tally.keep(self.tally.skipped, position, str(error))
-        self._gap_allowed = True
+        self._skip_from(conversation_of(line), line)
 
     def _agent_line(self, event: PresenceChanged, agents: dict[str, int], line: Line) -> None:
         """An agent's own stream is checked and counted; a replay of conversations reads nothing off it."""
         expected = agents.get(event.agent, 0) + 1
-        if event.seq != expected and not self._gap_allowed:
+        if event.seq != expected and not self._may_gap(event.agent, line):
             raise _wrong_seq(line, event.seq, expected)
         agents[event.agent] = event.seq or expected
         self.tally.events += 1
@@ -344,7 +371,7 @@ class _Worker:
 
     def _check(self, session: _Session, event: Event, line: Line) -> None:
         if event.seq != session.expected:
-            gap = event.seq is not None and event.seq > session.expected and self._gap_allowed
+            gap = event.seq is not None and event.seq > session.expected and self._may_gap(event.conversation, line)
             if not gap:
                 raise _wrong_seq(line, event.seq, session.expected)
         if event.id is not None:
@@ -374,7 +401,8 @@ class _Worker:
         done = replay.feed(event, recorded)
         for sub, replayed in enumerate(done):
             self._count(session, replayed, line, out, position_of(line.source.index, line.number, sub), event)
-        session.last_at = event.at
+        if event.at is not None and (session.last_at is None or event.at > session.last_at):
+            session.last_at = event.at
         session.last_seq = event.seq or 0
 
     def _count(
@@ -407,6 +435,7 @@ class _Worker:
                 session.reasons = after.handoff.reasons if after.handoff is not None else ()
         session.digest.update(canonical_step(step).encode("utf-8", "surrogatepass"))
         if out.wants("record"):
+            tally.used_policies.add(session.replay.policy.fingerprint)
             out.write("later" if position.startswith(AFTER_ALL) else "record", position, session.recorded(step))
 
     def _finish(self, name: str, session: _Session, out: Runs) -> None:

@@ -27,6 +27,8 @@ class Tally:
         digest: the sum of the conversations' digests.
         differences: the first mismatches and changes in words, with the place in the input that orders them.
         skipped: lines that were skipped, likewise.
+        unknown_policies: fingerprints that recordings name and that were not found.
+        used_policies: fingerprints that steps were recorded under.
     """
 
     sessions: int = 0
@@ -48,6 +50,7 @@ class Tally:
     differences: list[tuple[str, str]] = attrs.field(factory=list)
     skipped: list[tuple[str, str]] = attrs.field(factory=list)
     unknown_policies: set[str] = attrs.field(factory=set)
+    used_policies: set[str] = attrs.field(factory=set)
 
     def add(self, other: "Tally") -> None:
         """Add another worker's counts."""

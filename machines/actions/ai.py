@@ -92,7 +92,8 @@ def answer_message(slate: Slate) -> None:
     c.asked = tuple(
         [evolve(one, answered=True) if not one.answered and (named is None or one is named) else one for one in c.asked]
     )
-    c.ai_reply_since = next((one.at for one in c.asked if not one.answered and one.epoch == c.epoch), None)
+    waiting = (one.at for one in c.asked if not one.answered and not one.waited and one.epoch == c.epoch)
+    c.ai_reply_since = next(waiting, None)
 
 
 def say_reply(slate: Slate) -> None:
@@ -116,6 +117,7 @@ def miss_a_turn(slate: Slate) -> None:
     c.misses += 1
     c.settled = 0
     c.ai_reply_since = None
+    c.asked = tuple([one if one.answered else evolve(one, waited=True) for one in c.asked])
 
 
 def start_stretch(slate: Slate, contract: ResumeContract | None = None) -> None:

@@ -22,7 +22,8 @@ def ask_for_ticket(slate: Slate) -> None:
     assert handoff is not None
     if any(t.handoff == handoff.number and t.status != "failed" for t in c.tickets):
         return
-    c.tickets = (*[t for t in c.tickets if t.handoff != handoff.number], Ticket(handoff.number, "asked"))
+    ticket = Ticket(handoff.number, "asked", queue=handoff.queue, tier=handoff.tier)
+    c.tickets = (*[one for one in c.tickets if one.handoff != handoff.number], ticket)
     slate.add(OpenTicket(handoff.number, handoff.queue, handoff.tier, slate.payload()))
 
 

@@ -89,10 +89,11 @@ def take_floor(slate: Slate) -> None:
         route = slate.policy.route()
         c.handoff = Handoff(number=c.handoffs, since=slate.at, queue=route.queue, tier=route.tier)
     if transfer is not None:
-        c.handoff = evolve(c.handoff, queue=transfer.queue, tier=transfer.tier)
+        c.handoff = evolve(c.handoff, queue=transfer.queue, tier=transfer.tier, skills=transfer.skills)
     if c.handoff.accepted_at is None:
         c.handoff = evolve(c.handoff, accepted_at=slate.at)
     c.held = Held(since=slate.at, turn_since=slate.at)
+    rescind_all(slate, "taken")
     c.place = c.waiting = c.contract = c.ai_reply_since = None
     c.awaiting_resume = False
     slate.update_ticket("assigned", agent=c.agent)

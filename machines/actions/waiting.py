@@ -106,7 +106,7 @@ def add_request(slate: Slate) -> None:
     _add_reasons(slate, (reason,), explicit)
     if event.summary:
         _change(slate, summary=event.summary)
-    slate.update_ticket("handoff_requested", slate.payload())
+    slate.update_ticket("handoff_requested", anew=True)
 
 
 def _add_reasons(slate: Slate, reasons: tuple[str, ...], explicit: bool = False, priority: int = 0) -> None:
@@ -142,7 +142,7 @@ def take_context(slate: Slate) -> None:
     handoff = _handoff(slate)
     facts = {**handoff.facts, **event.facts}
     _change(slate, summary=event.summary or handoff.summary, facts=facts, context_missing=False)
-    slate.update_ticket("context_ready", slate.payload())
+    slate.update_ticket("context_ready", anew=True)
 
 
 def flag_missing_context(slate: Slate) -> None:
@@ -157,11 +157,11 @@ def enter_queue(slate: Slate) -> None:
     """Stand in line. At the first entry of a handoff the customer is told and the ticket is asked for."""
     c = slate.c
     handoff = _handoff(slate)
-    c.waiting = evolve(_waiting(slate), promise=None)
+    c.waiting = evolve(_waiting(slate), promise=None, seen=None)
     c.place = None
     c.awaiting_resume = False
     if handoff.connected:
-        slate.update_ticket("queued", slate.payload())
+        slate.update_ticket("queued", anew=True)
     else:
         _change(slate, connected=True)
         ask_for_ticket(slate)
@@ -274,7 +274,7 @@ def _promise(slate: Slate, kind: Literal["callback", "ticket"], reason: str, due
     c = slate.c
     waiting = _waiting(slate)
     seen = slate.facts_of(_handoff(slate).queue)
-    if due is None and kind == "callback" and seen is not None and seen.opens_at is not None:
+    if due is None and seen is not None and seen.opens_at is not None:
         due = seen.opens_at
     renewed = waiting.promise is not None
     c.left_at = None  # who is called back need not stay
@@ -327,7 +327,8 @@ def reclaim_by_request(slate: Slate) -> None:
 
 def reclaim_after_silence(slate: Slate) -> None:
     """The AI did not take the floor that it was given: back in line."""
-    _add_reasons(slate, ("resume_failed",))
+    judged = slate.judged
+    _add_reasons(slate, (*judged.reasons, "resume_failed"), judged.explicit, judged.priority if judged.held else 0)
     _back_in_line(slate)
 
 

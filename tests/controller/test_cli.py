@@ -1,6 +1,7 @@
 """The command as its users meet it: output, exit codes, one line for each mistake."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -92,8 +93,20 @@ def test_a_policy_of_ones_own_is_written_beside_the_record(tmp_path: Path) -> No
     out.parent.mkdir()
     done = handoff("replay", "general", "--policy", str(policy), "--record", str(out))
 
-    assert "r.policy.toml" in done.stderr
+    (written,) = out.parent.glob("r.*.toml")
+    assert str(written) in done.stderr.replace("\n", "")
+    assert written.read_text() == policy.read_text()
     assert json.loads(handoff("replay", str(out), "--json").stdout)["changed"] == 0
+
+    again = tmp_path / "again" / "s.jsonl"
+    again.parent.mkdir()
+    handoff("replay", str(out), "--record", str(again))
+    data = json.loads(handoff("replay", str(again), "--json").stdout)
+    assert (data["changed"], data["verified"]) == (0, data["events"])
+
+    (clash,) = again.parent.glob("s.*.toml")
+    clash.write_text("[other]\n")
+    assert "is another policy" in handoff("replay", str(out), "--record", str(again), code=2).stderr
 
 
 @pytest.mark.parametrize(
@@ -193,3 +206,38 @@ def test_explain_in_json_holds_verdicts() -> None:
     fee = next(verdict for verdict in step["verdicts"] if verdict["name"] == "fee_dispute_unsure")
     assert (fee["holds"], fee["value"], fee["threshold"]) == (True, 0.42, 0.8)
     assert fee["margin"] == pytest.approx(0.38)
+
+
+def test_words_from_a_recording_are_printed_as_they_are(tmp_path: Path) -> None:
+    """Nothing that somebody wrote is taken for markup."""
+    path = tmp_path / "a.jsonl"
+    first = '{"conversation":"a/b [red]","seq":1,"at":"2026-03-02T12:00:00Z","type":"conversation_started","channel":"w",'
+    first += '"customer":{"id":"u"}}'
+    asked = (
+        '{"conversation":"a\\/b [red]","seq":2,"at":"2026-03-02T12:00:01Z","type":"handoff_requested","reason":"[/b] :smile:"}'
+    )
+    path.write_text(f"{first}\n{asked}\n" + '{"type":"[/x]"}\n')
+    done = handoff("replay", str(path), "--skip-bad-lines")
+
+    assert "[/b] :smile:" in done.stdout
+    assert "[/x]" in done.stderr
+    path.write_text(f"{first}\n{asked}\n")
+    assert "[/b] :smile:" in handoff("explain", str(path), "--conversation", "a/b [red]").stdout
+
+
+def test_two_outputs_are_two_files(tmp_path: Path) -> None:
+    out = str(tmp_path / "x")
+
+    assert "two files" in handoff("replay", "general", "--record", out, "--sessions-out", out, code=2).stderr
+
+
+def test_explain_warns_where_the_recorded_policy_is_not_to_be_found(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    handoff("replay", "general", "--record", str(path))
+    path.write_text(re.sub(r'"policy":"[0-9a-f]{32}"', '"policy":"' + "0" * 32 + '"', path.read_text()))
+
+    assert "neither bundled nor beside" in handoff("explain", str(path), "--conversation", "silent-agent").stderr
+
+
+def test_the_schema_of_the_payload_is_printed() -> None:
+    assert json.loads(handoff("policy", "schema", "--payload").stdout)["title"] == "handoff-kit payload"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from handoff_kit.controller.sessions.reader import Line, Source, decode, read_lines, share_of, sources_of
+from handoff_kit.controller.sessions.reader import Line, Source, conversation_of, decode, read_lines, share_of, sources_of
 from handoff_kit.machines import ConversationStarted, RecordingError
 
 FIRST = {
@@ -112,8 +112,8 @@ def test_all_spellings_of_a_conversations_id_fall_into_one_share(name: str) -> N
         json.dumps(data, ensure_ascii=False, separators=(",", ":")),
     ]
 
-    assert len({share_of(line(raw), 7) for raw in spellings}) == 1
+    assert len({share_of(conversation_of(line(raw)), 7) for raw in spellings}) == 1
 
 
 def test_a_line_that_cannot_be_read_belongs_to_the_first_share() -> None:
-    assert share_of(line("nonsense"), 5) == 0
+    assert share_of(conversation_of(line("nonsense")), 5) == 0

@@ -35,6 +35,7 @@ from handoff_kit.machines import (
     HandoffUsageError,
     NotifyAgents,
     Observed,
+    OfferAccepted,
     OfferMade,
     Offloaded,
     OpenTicket,
@@ -42,7 +43,9 @@ from handoff_kit.machines import (
     Reclaimed,
     Replay,
     RescindOffer,
+    ReturnedToAi,
     SendToCustomer,
+    Target,
     TicketFailed,
     TicketOpened,
     TimerFired,
@@ -330,9 +333,10 @@ def test_an_empty_text_is_not_sent() -> None:
 def test_a_summary_is_put_into_the_text() -> None:
     talk = Talk(policy('[texts.default]\nconnecting = "They see: {summary}"'))
     talk.do(CustomerMessage, 1, text="where is it?")
+    talk.turn(2, intent="order_status", confidence=0.9)
     talk.queue(5)
 
-    assert texts(talk.steps, "connecting") == ["They see: Last message: “where is it?”"]
+    assert texts(talk.steps, "connecting") == ["They see: About: order status."]
 
 
 # --- offers
@@ -553,6 +557,93 @@ def test_an_item_that_goes_back_to_its_place_needs_the_queues_facts() -> None:
 
     assert talk.state == "resumed_bot"
     assert needs(talk.policy, talk.now, Reclaimed(conversation="c-1", at=at(4))).queues == ("default",)
+
+
+# --- times that are the same, late, or spent
+
+
+def test_a_new_end_of_a_pause_moves_its_timer_even_at_the_same_instant() -> None:
+    talk = Talk()
+    talk.accept(1)
+    talk.do(AgentParked, 10, agent="a1", waiting_for="third_party", until=at(100))
+    talk.do(AgentParked, 10, agent="a1", until=at(5000))
+    assert [timer.due for timer in talk.now.timers] == [at(5000)]
+
+    promised = Talk()
+    promised.queue(1)
+    promised.do(Deferred, 10, kind="callback", reason="closed", due=at(100))
+    promised.do(Deferred, 5, kind="callback", reason="closed", due=at(5000))
+    assert [timer.due for timer in promised.now.timers] == [at(5000)]
+
+
+def test_a_message_whose_time_was_counted_is_not_counted_again() -> None:
+    talk = Talk()
+    talk.do(CustomerMessage, 0, text="a", id="m-1")
+    talk.do(CustomerMessage, 70, text="b", id="m-2")
+    talk.do(AiTurn, 75, reply="Here you go", in_reply_to="m-2", epoch=0, confidence=0.9)
+
+    assert [step.event.trigger for step in talk.steps].count("timer_ai_reply") == 1
+    assert talk.wait(200) == []
+    assert talk.now.misses == 0
+
+
+def test_a_late_event_overtakes_no_timer_that_is_due() -> None:
+    talk = Talk(policy("[timers]\nai_reply_s = 0"))
+    talk.do(CustomerMessage, 100, text="hello")
+    talk.do(CustomerMessage, 50, text="sent before")
+
+    assert [step.event.trigger for step in talk.steps] == [
+        "conversation_started",
+        "customer_message",
+        "timer_ai_reply",
+        "customer_message",
+    ]
+
+
+def test_an_owner_who_takes_the_transfer_back_ends_what_else_rings() -> None:
+    talk = Talk(policy("[offer]\nparallel = 2"))
+    talk.accept(1)
+    talk.do(TransferRequested, 2, agent="a1")
+    talk.do(OfferMade, 3, agent="a1", offer=5)
+    talk.do(OfferMade, 3, agent="a2", offer=6)
+    done = talk.do(OfferAccepted, 4, agent="a1", offer=5)
+
+    assert effects_of(done, RescindOffer) == [RescindOffer("a2", 6, "taken")]
+    assert talk.do(OfferAccepted, 5, agent="a2", offer=6).refused.name == "stale_offer"
+
+
+def test_what_was_seen_before_a_callback_says_nothing_about_the_queue_afterwards() -> None:
+    text = '[[queue]]\nname = "q"\n[[queue.step]]\nwhen_none_available = true\ndo = "callback"'
+    talk = Talk(policy(text))
+    talk.escalate(1)
+    talk.do(ContextReady, 2, observed=Observed(queues={"q": QueueFacts(open=True, available=0)}))
+    assert talk.state == "callback_pending"
+    talk.wait(2 + 3600)
+
+    assert talk.state == "queued"
+    assert {timer.name for timer in talk.now.timers} == {"queue"}
+
+
+def test_a_floor_that_is_not_taken_counts_as_a_miss_and_has_the_triggers_judged() -> None:
+    talk = Talk(policy('[[trigger]]\nname = "missed"\npriority = 8\nwhen = { misses_at_least = 1 }'))
+    talk.accept(1)
+    talk.do(AgentMessage, 2, agent="a1", text="the assistant goes on")
+    talk.do(ReturnedToAi, 3, agent="a1")
+    talk.wait(3 + 60)
+
+    assert talk.state == "queued"
+    assert talk.now.misses == 1
+    assert talk.now.handoff.reasons[-1] == "resume_failed"
+
+
+def test_the_skills_of_a_transfer_are_kept_when_its_new_owner_is_lost() -> None:
+    talk = Talk()
+    talk.accept(1)
+    talk.do(TransferRequested, 2, agent="a1", target=Target(queue="q2", skills=["fr"]))
+    talk.accept(3, agent="a2")
+    talk.do(AgentLost, 4, agent="a2")
+
+    assert (talk.now.handoff.queue, talk.now.handoff.skills) == ("q2", ("fr",))
 
 
 # --- the engine's edges

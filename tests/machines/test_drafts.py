@@ -132,7 +132,7 @@ def test_an_accepted_draft_is_the_agents_own_words() -> None:
 
     assert sent(one) == [("agent", "It is in your inbox.", "a1")]
     assert (one.after.messages[-1].speaker, one.after.messages[-1].text) == ("agent:a1", "It is in your inbox.")
-    assert clocks(one.after).customer_wait_s == 12
+    assert clocks(one.after, at(99)).customer_wait_s == 12
     assert [asked.answered for asked in one.after.asked] == [True]
     assert one.after.held is not None
     assert one.after.held.to_answer == "customer"
@@ -293,7 +293,7 @@ def test_a_pause_is_made_in_either_state_and_keeps_it(state: State, waiting_for:
     back = talk.do(AgentUnparked, 50, agent="a1")
 
     assert (back.after.state, back.after.weighs_nothing) == (state, False)
-    assert clocks(back.after).hold_s == 30
+    assert clocks(back.after, at(60)).hold_s == 30
 
 
 @pytest.mark.parametrize("state", AGENT_STATES)
@@ -314,4 +314,3 @@ def test_a_parked_copilot_drafts_again_when_the_customer_writes() -> None:
     assert back.after.state is State.COPILOT
     assert not back.after.weighs_nothing
     assert effects_of(back, DraftForAgent) == [DraftForAgent("a1", talk.epoch, 2)]
-    assert back.at == at(60)

@@ -8,6 +8,7 @@ from machines_build import DEFAULT, START, Talk, at, policy
 
 from handoff_kit.machines import (
     EVENTS,
+    Action,
     Actor,
     AgentAssigned,
     AgentFinished,
@@ -355,14 +356,14 @@ def test_effects_that_people_ask_about_are_told() -> None:
     talk = Talk()
     talk.queue(1)
     lines = told(talk)
-    assert "A ticket is asked for (queue default, 4 fields are sent)." in lines
+    assert "A ticket is asked for (queue default; fields: 4 sent)." in lines
     assert any(line.startswith("The system tells the customer: “I am connecting you") for line in lines)
 
 
 def test_what_is_withheld_from_the_desk_is_counted() -> None:
     talk = Talk(policy('[[destination]]\nname = "default"\nfields = ["channel"]'))
     talk.queue(1)
-    assert "A ticket is asked for (queue default, 1 fields are sent; 4 fields are withheld)." in told(talk)
+    assert "A ticket is asked for (queue default; fields: 1 sent, 4 withheld)." in told(talk)
 
 
 def test_an_offer_that_rings_is_told() -> None:
@@ -547,3 +548,9 @@ def test_a_plan_and_its_verdicts_have_the_same_names() -> None:
     talk = Talk()
     names = [trial.trigger.name for trial in plan_of(talk.policy)]
     assert [verdict.name for verdict in talk.turn(1, confidence=0.9).verdicts if verdict.leaves] == names
+
+
+def test_what_the_ai_did_is_told_with_how_it_went() -> None:
+    talk = Talk(policy(""))
+    talk.turn(1, reply="Let me see.", actions=(Action(name="look_up", status="ok"), Action(name="refund")))
+    assert account_of(talk.policy, talk.steps[-1]).what.endswith("[it did look_up (ok); it did refund]")

@@ -524,8 +524,8 @@ def test_every_place_in_a_map_may_be_named(name: str) -> None:
         ("failed_action.eror_code", "a payload has no field 'failed_action.eror_code'; did you mean 'error_code'?"),
         ("links.x", "a payload has no field 'links.x'; known are previous, linked"),
         ("zzz", "a payload has no field 'zzz'; known are channel, customer, summary"),
-        ("messages.text", "'messages.text' lies in no map: name 'messages' as a whole"),
-        ("intent.name", "'intent.name' lies in no map: name 'intent' as a whole"),
+        ("messages.text", "'messages.text' lies in no map; name 'messages' as a whole"),
+        ("intent.name", "'intent.name' lies in no map; name 'intent' as a whole"),
     ],
 )
 def test_a_misspelt_field_is_refused_with_file_key_path_and_a_guess(name: str, mend: str) -> None:
@@ -635,15 +635,16 @@ def test_the_customer_is_a_destination_too(fields: str, words: str) -> None:
     assert connecting(told(rule, summary="The AI's words.")) == words
 
 
-def test_without_a_rule_the_customer_reads_the_summary_as_written() -> None:
-    assert connecting(told(CONNECTING, summary="The AI's words.")) == "They will see: The AI's words."
-    assert connecting(told(CONNECTING), summary="The desk's words.") == "They will see: The desk's words."
+COMPOSED = "They will see: About: fee dispute. Failed: export_pdf (ERR_PERM_004)."
+
+
+def test_without_a_rule_the_customer_never_reads_what_was_written_for_an_agents_eyes() -> None:
+    assert connecting(told(CONNECTING, summary="The AI's words.")) == COMPOSED
+    assert connecting(told(CONNECTING), summary="The desk's words.") == COMPOSED
 
 
 def test_the_default_rule_is_the_desks_and_not_the_customers() -> None:
-    text = connecting(told(destination("fields = []", CONNECTING), summary="The AI's words."))
-
-    assert text == "They will see: The AI's words."
+    assert connecting(told(destination("fields = []", CONNECTING), summary="The AI's words.")) == COMPOSED
 
 
 def test_the_customers_rule_does_not_bind_the_desk() -> None:

@@ -297,7 +297,10 @@ def test_a_payload_without_a_version_is_refused() -> None:
         ({"messages": [1]}, "messages[0]: must be an object, not 1"),
         ({"entities": []}, "entities: must be an object, not []"),
         ({"manifest": {"destination": 1}}, "manifest.destination: must be a string, not 1"),
-        ({"manifest": {"destination": "q", "withheld": [{"field": "x"}]}}, "manifest.withheld[0]: "),
+        (
+            {"manifest": {"destination": "q", "withheld": [{"field": "x"}]}},
+            "manifest.withheld[0].rule: the key 'rule' is missing",
+        ),
         ({"intnet": "x"}, "intnet: there is no key 'intnet' here"),
     ],
 )
@@ -319,3 +322,8 @@ def test_a_misspelt_key_is_refused_with_a_guess() -> None:
         payload_from_data({**LEAST_DATA, "intnet": "x"})
 
     assert caught.value.mend == "did you mean 'intent'?"
+
+
+def test_what_is_no_object_is_refused() -> None:
+    with pytest.raises(SnapshotError, match="must be an object"):
+        payload_from_data("x")  # type: ignore[arg-type]

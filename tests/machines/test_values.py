@@ -1,6 +1,7 @@
 """The small values and the edge where numbers, names and maps are checked."""
 
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -251,3 +252,10 @@ def test_a_timer_is_listed_under_its_own_word() -> None:
 )
 def test_who_speaks_to_the_customer(fields: dict[str, Any], speaks: bool) -> None:
     assert AgentMessage(agent="a1", text="x", **fields).speaks is speaks
+
+
+def test_a_time_to_which_no_timer_could_be_added_is_refused() -> None:
+    with pytest.raises(ValueError, match="beyond the year 9000"):
+        CustomerMessage(conversation="c-1", at=datetime(9000, 1, 1, tzinfo=UTC), text="hello")
+    last = datetime(8999, 12, 31, tzinfo=UTC)
+    assert CustomerMessage(conversation="c-1", at=last, text="hello").at == last

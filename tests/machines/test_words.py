@@ -17,7 +17,7 @@ from handoff_kit.machines import (
     Refusal,
     SnapshotError,
 )
-from handoff_kit.machines.payload import summary_for
+from handoff_kit.machines.payload import compile_payload
 from handoff_kit.machines.texts import eta_in_words
 
 # --- waits
@@ -54,9 +54,10 @@ FAILED = FailedAction(name="export", error_code="E42")
 
 
 def summary_of(talk: Talk) -> str:
-    """The summary as a text to the customer has it, once a person is asked for."""
+    """The summary as the desk has it, once a person is asked for."""
     asked = talk.escalate(99).after if talk.now.handoff is None else talk.now
-    return summary_for(talk.policy, asked)
+    assert asked.handoff is not None
+    return compile_payload(talk.policy, asked, asked.handoff, "default", "default").summary or ""
 
 
 def test_nothing_known_is_an_empty_summary() -> None:

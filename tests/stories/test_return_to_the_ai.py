@@ -5,11 +5,14 @@ import pytest
 from machines_build import Talk, at, effects_of, policy
 
 from handoff_kit.machines import (
+    AgentFinished,
     AgentMessage,
+    AgentWrapped,
     AiTurn,
     AskBot,
     ContextReady,
     ConversationStarted,
+    CopilotEngaged,
     CustomerMessage,
     FailedAction,
     HandoffRequested,
@@ -152,19 +155,106 @@ def test_what_was_said_before_the_return_does_not_count() -> None:
 
 
 def test_a_conversation_that_continues_another_counts_from_nothing() -> None:
-    """S10: the next day's conversation inherited yesterday's misses."""
+    """S10: the next day's conversation inherited yesterday's misses, words and mood."""
     talk = Talk(policy(COUNTING))
+    talk.do(CustomerMessage, 1, text="no")
+    talk.turn(2, reply="Sorry?", missed=True, sentiment=-0.1)
+    talk.do(CustomerMessage, 3, text="a human, now")
+    talk.accept(4)
+    talk.do(AgentFinished, 60, agent="a1")
+    talk.do(AgentWrapped, 70, agent="a1")
+    assert talk.state is State.CLOSED
+    yesterday = list(talk.steps)
+
     first = ConversationStarted(
         conversation="c-2", at=at(90000), channel="web", customer=talk.now.customer, previous=talk.conversation
     )
-    talk.now = step(talk.policy, None, first).after
+    started = step(talk.policy, None, first)
+    talk.now = started.after
     talk.conversation = "c-2"
-    talk.do(CustomerMessage, 90001, text="me again")
-    turn = talk.turn(90002, reply="Hello", missed=True)
+    message = talk.do(CustomerMessage, 90001, text="me again")
+    turn = talk.turn(90002, reply="Hello", confidence=0.9, sentiment=-0.8, missed=True)
 
-    assert turn.after.previous == "c-1"
-    assert turn.after.state is State.BOT_ACTIVE
-    assert [verdict(turn, name).value for name in ("misses", "mood", "long")] == [1, None, 1]
+    after = turn.after
+    assert after.previous == "c-1"
+    assert (after.state, after.epoch, after.handoffs, after.handoff) == (State.BOT_ACTIVE, 0, 0, None)
+    assert (after.boundary, after.boundary_kind) == (at(90000), "start")
+    assert [verdict(turn, name).value for name in ("misses", "mood", "long", "asks")] == [1, None, 1, None]
+    assert not any(one.holds for one in turn.verdicts)
+    later = talk.do(HandoffRequested, 90010, by="customer")
+    queued = talk.do(ContextReady, 90011)
+    (ticket,) = effects_of(queued, OpenTicket)
+    assert (later.after.handoffs, ticket.payload.handoff) == (1, 1)
+    assert ticket.payload.links == {"previous": "c-1"}
+    assert ticket.payload.auto_escalated_due_to == ("explicit_request",)
+    assert [one["text"] for one in ticket.payload.messages] == ["me again", "Hello"]
+
+    history = naive.HistoryOfTheCustomer().play(yesterday)
+    before = history.escalations
+    history.play([started, message, turn])
+    assert history.escalations - before == 1
+
+
+# --- the AI goes on by itself
+
+EXPORT = FailedAction(name="export_pdf", parameters={"page": 3}, error_code="ERR_PERM_004", message="not permitted")
+
+
+def in_copilot_after_a_failed_export() -> Talk:
+    talk = Talk(policy(""))
+    talk.do(CustomerMessage, 1, text="Export it as PDF, please.", seq=1)
+    talk.turn(2, reply="That did not work.", failed_action=EXPORT)
+    talk.accept(10)
+    talk.do(CopilotEngaged, 11, agent="a1")
+    assert (talk.state, talk.epoch) == (State.COPILOT, 2)
+    return talk
+
+
+def test_the_ai_goes_on_by_itself() -> None:
+    """S13: the permission was there, and the bot waited for the customer to ask once more."""
+    talk = in_copilot_after_a_failed_export()
+    not_theirs = talk.do(ReturnedToAi, 20, agent="a2", instruction="Close it.")
+    returned = talk.do(
+        ReturnedToAi,
+        30,
+        agent="a1",
+        instruction="Permission granted. Please re-run the export.",
+        facts={"permission": "granted"},
+    )
+    turn = talk.do(AiTurn, 35, epoch=3, reply="Here is your PDF.")
+    late = talk.do(AiTurn, 36, epoch=2, reply="That did not work.")
+
+    assert not_theirs.refused is not None
+    assert not_theirs.refused.name == "not_owner"
+    assert not_theirs.after.state is State.COPILOT
+    assert (returned.after.state, returned.after.epoch) == (State.RESUMED_BOT, 3)
+    assert effects_of(talk.steps, ResumeBot) == effects_of(returned, ResumeBot)
+    (resume,) = effects_of(returned, ResumeBot)
+    contract = resume.contract
+    assert (resume.epoch, contract.failed_action) == (3, EXPORT)
+    assert contract.instruction == "Permission granted. Please re-run the export."
+    assert (contract.facts, contract.held_by, contract.boundary) == ({"permission": "granted"}, "a1", at(30))
+    after_return = talk.steps[talk.steps.index(returned) :]
+    assert not [one for one in after_return if isinstance(one.event, CustomerMessage)]
+    assert effects_of(after_return, AskBot) == []
+    assert turn.reply == "accepted"
+    assert [(sent.speaker, sent.text) for sent in effects_of(turn, SendToCustomer)] == [("ai", "Here is your PDF.")]
+    assert late.refused is not None
+    assert late.refused.name == "stale_epoch"
+
+    waits = naive.WaitsForAWord().play(talk.steps)
+    assert (waits.returns, waits.bot_calls) == (2, 0)
+
+
+def test_a_bot_that_does_not_go_on_is_not_waited_for_for_ever() -> None:
+    """S13, the unhappy half: the bot was told to go on and said nothing."""
+    talk = in_copilot_after_a_failed_export()
+    talk.do(ReturnedToAi, 30, agent="a1", instruction="Please re-run the export.")
+    talk.wait(100)
+
+    assert talk.state is State.QUEUED
+    assert talk.now.handoff is not None
+    assert "resume_failed" in talk.now.handoff.reasons
 
 
 WORDS = """

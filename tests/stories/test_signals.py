@@ -1,5 +1,6 @@
 """Stories about what the decision is made from: flags, numbers, and guards that break."""
 
+import json
 from typing import Any
 
 import attrs
@@ -8,22 +9,32 @@ import pytest
 from machines_build import Talk, at, effects_of, policy
 
 from handoff_kit.machines import (
+    AgentAssigned,
     AiTurn,
     ContextReady,
     CustomerMessage,
+    HandoffRequested,
+    OfferAccepted,
+    OfferMade,
     Offloaded,
+    OpenTicket,
     Policy,
     PolicyError,
     PrepareContext,
+    ReturnedToAi,
     SendToCustomer,
     State,
+    Target,
+    TicketOpened,
+    TransferRequested,
+    UpdateTicket,
     Verdict,
     parse_policy,
     replay,
     step,
 )
 from handoff_kit.machines.actions import CALLBACKS
-from handoff_kit.machines.codec import canonical_step
+from handoff_kit.machines.codec import canonical_step, conversation_from_data, conversation_to_data
 from handoff_kit.machines.conditions import Leaf
 from handoff_kit.machines.engine import Engine
 from handoff_kit.machines.guards import GUARDS
@@ -314,3 +325,96 @@ def test_a_misspelt_field_is_found_before_it_is_missed() -> None:
     assert caught.value.mend == "did you mean 'entities'?"
 
     assert naive.bag_of_settings(text) == ()
+
+
+CROSSING = """
+[context]
+messages = 5
+entities = ["transaction_id", "iban"]
+
+[[destination]]
+name = "cards"
+purpose = "fee disputes"
+fields = ["messages", "entities.transaction_id", "entities.iban"]
+
+[[destination]]
+name = "nurses"
+purpose = "minimum necessary"
+fields = ["entities.symptom"]
+"""
+
+
+def twelve_messages(queue: str) -> Talk:
+    """Six questions and six answers, of which the second named the transaction; then a person is asked for."""
+    talk = Talk(policy(CROSSING))
+    for number in range(6):
+        named = {"transaction_id": "tx-9"} if number == 1 else {}
+        talk.do(CustomerMessage, 10 * number, text=f"question {number}")
+        talk.turn(10 * number + 5, reply=f"answer {number}", entities=named)
+    talk.do(HandoffRequested, 100, by="customer", target=Target(queue=queue))
+    talk.do(ContextReady, 101)
+    return talk
+
+
+def test_what_crosses_is_a_contract() -> None:
+    """S41: the agent saw no transcript, and variables that were empty without a word."""
+    talk = twelve_messages("cards")
+    (ticket,) = effects_of(talk.steps, OpenTicket)
+    sent = ticket.payload
+
+    assert [(one["speaker"], one["text"], one["at"]) for one in sent.messages] == [
+        ("ai", "answer 3", at(35)),
+        ("customer", "question 4", at(40)),
+        ("ai", "answer 4", at(45)),
+        ("customer", "question 5", at(50)),
+        ("ai", "answer 5", at(55)),
+    ]
+    assert sent.entities == {"transaction_id": "tx-9"}
+    assert (sent.manifest.missing, sent.manifest.sent) == (("iban",), ("messages", "entities.transaction_id"))
+
+    bag = naive.BagOfVariables(("transaction_id", "iban")).play(talk.steps)
+    assert bag.tickets == [{"transaction_id": "", "iban": ""}]
+
+
+def test_each_desk_gets_what_its_rule_says() -> None:
+    """S41: what one desk may read is not what the next may."""
+    (ticket,) = effects_of(twelve_messages("nurses").steps, OpenTicket)
+    sent = ticket.payload
+
+    assert (sent.messages, sent.entities, sent.summary) == ((), {}, None)
+    assert {"messages", "entities.transaction_id", "summary"} <= {one.field for one in sent.manifest.withheld}
+    assert {one.rule for one in sent.manifest.withheld} == {"not among the fields of nurses (minimum necessary)"}
+    assert sent.manifest.missing == ()
+
+
+def test_a_misspelt_field_of_a_desk_is_an_error_and_not_an_empty_page() -> None:
+    """S41: the same slip in what a desk may read."""
+    text = '[[destination]]\nname = "cards"\nfields = ["messages", "entitys.transaction_id"]\n'
+
+    with pytest.raises(PolicyError) as caught:
+        parse_policy(text, file="banking.toml")
+    assert caught.value.place.startswith("banking.toml: destination[0]")
+    assert "did you mean 'entities'?" in str(caught.value)
+
+    bag = naive.BagOfVariables(("entitys.transaction_id",)).play(twelve_messages("cards").steps)
+    assert bag.tickets == [{"entitys.transaction_id": ""}]
+
+
+def test_the_ticket_survives_transfer_return_and_restart() -> None:
+    """S41: after the way back to the bot nobody knew the ticket any more, and the next agent got a second one."""
+    talk = twelve_messages("cards")
+    talk.do(TicketOpened, 102, desk="console", ticket="T-1")
+    talk.accept(110)
+    talk.do(TransferRequested, 120, agent="a1", target=Target(queue="nurses"))
+    talk.do(OfferMade, 121, agent="a2", offer=50)
+    transferred = talk.do(OfferAccepted, 122, agent="a2", offer=50)
+    talk.now = conversation_from_data(json.loads(json.dumps(conversation_to_data(talk.now))))
+    returned = talk.do(ReturnedToAi, 130, agent="a2")
+    again = talk.do(AgentAssigned, 140, agent="a3", by="desk")
+
+    for one in (transferred, returned, again):
+        assert {update.ticket for update in effects_of(one, UpdateTicket)} == {"T-1"}
+    assert [ticket.ticket for ticket in again.after.tickets] == ["T-1"]
+    assert len(effects_of(talk.steps, OpenTicket)) == 1
+
+    assert naive.BagOfVariables(()).play(talk.steps).ticket is None
