@@ -48,7 +48,7 @@ __all__ = [
 DEFAULT_TEXTS: Mapping[str, str] = MappingProxyType(
     {
         "connecting": "I am connecting you with a person who will see what we talked about.",
-        "hold": "A person will be with you as soon as possible. You keep your place in line.",
+        "hold": "A person will answer you as soon as possible. Nothing that you write is lost.",
         "position": "You are number {position} in line. The wait is about {eta}.",
         "offloaded": "While you wait I can try to help. You keep your place in line.",
         "resumed": "I am the assistant again, and I know what was agreed.",

@@ -113,6 +113,8 @@ def _print(policy: Policy, conversation: str, done: list[tuple[int, Replayed]], 
     for seq, replayed in done:
         step = replayed.step
         account = account_of(policy, step)
+        if not detailed and step.event.trigger == "timer_eta_update" and not account.decision:
+            continue  # nothing had changed, so nothing was told
         timer = step.event.type == "timer_fired"
         label = "timer" if timer and step.event.seq is None else f"#{seq}"
         colour = _COLOURS.get("timer" if timer else step.event.type.split("_")[0], "")
