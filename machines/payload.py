@@ -14,8 +14,9 @@ import attrs
 
 from .contracts import Manifest, Payload, Withheld
 from .conversation import Draft, Handoff, Message
+from .destinations import Destination
 from .evolve import evolve
-from .policy import Destination, Policy
+from .policy import Policy
 from .values import EMPTY, Json
 
 __all__ = ["compile_payload", "destination_of", "may_leave", "summary_for"]

@@ -15,8 +15,9 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from .canonical import canonical, digest_of
 from .conditions import COMBINATORS, LEAVES, Comparison, Condition, Group, Leaf
+from .destinations import UnknownField
 from .errors import PolicyError
-from .policy import Policy, UnknownField
+from .policy import Policy
 from .values import Json
 
 __all__ = ["fingerprint_of", "guess", "parse_policy", "policy_from_data", "policy_to_data", "told"]

@@ -37,8 +37,8 @@ from handoff_kit.machines import (
     parse_policy,
     step,
 )
+from handoff_kit.machines.destinations import PAYLOAD_FIELDS, Destination
 from handoff_kit.machines.payload import destination_of, may_leave, summary_for
-from handoff_kit.machines.policy import PAYLOAD_FIELDS, Destination
 
 CUSTOMER = Customer(id="cu-7", tier="gold", locale="de", lifetime_value=120.5, attributes={"branch": "north"})
 FAILED = FailedAction(name="export_pdf", parameters={"page": 3}, error_code="ERR_PERM_004", message="not permitted")

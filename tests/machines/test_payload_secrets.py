@@ -52,7 +52,7 @@ from handoff_kit.machines import (
     step,
 )
 from handoff_kit.machines.canonical import canonical
-from handoff_kit.machines.policy import PAYLOAD_FIELDS
+from handoff_kit.machines.destinations import PAYLOAD_FIELDS
 
 # --- the secrets, each with the paths that let it leave
 
