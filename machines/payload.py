@@ -7,6 +7,7 @@ A written summary (the AI's, the desk's) is free text and may repeat anything th
 `summary` and `messages` may. Elsewhere the summary is composed by rule out of the fields that may leave.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ from .evolve import evolve
 from .policy import Policy
 from .values import EMPTY, Json
 
-__all__ = ["compile_payload", "destination_of", "may_leave", "summary_for"]
+__all__ = ["compile_payload", "console_of", "destination_of", "may_leave", "summary_for"]
 
 #: The destination that texts to the customer are compiled for.
 CUSTOMER = "customer"
@@ -35,6 +36,8 @@ _TOLD_TO_CUSTOMERS = Destination(
 
 def destination_of(policy: Policy, queue: str, tier: str) -> Destination | None:
     """Return the rule for a handoff: the destination named as its queue, else as its tier, else `default`."""
+    if not policy.destination:
+        return None
     for name in (queue, tier, "default"):
         found = policy.destination_named(name)
         if found is not None:
@@ -72,6 +75,16 @@ def _with_summary(c: Draft, handoff: Handoff, data: dict[str, Any], rule: Destin
         reason = "free text leaves only where messages may; this one is composed by rule"
         manifest = evolve(manifest, withheld=(*manifest.withheld, Withheld("summary as written", reason)))
     return manifest
+
+
+def console_of(policy: Policy, conversation: Draft, handoff: Handoff) -> dict[str, Mapping[str, Json]]:
+    """Return what fills the owner's console, as far as it may leave: `customer`, `failed_action`, `entities`."""
+    reading = conversation.reading
+    known: dict[str, Json] = {"customer": _plain(conversation.customer), "entities": conversation.entities}
+    if reading is not None and reading.failed_action is not None:
+        known["failed_action"] = _plain(reading.failed_action)
+    rule = destination_of(policy, handoff.queue, handoff.tier)
+    return _allowed(known, rule, handoff.queue, ())[0] if rule is not None else known
 
 
 def summary_for(policy: Policy, conversation: Draft) -> str:
@@ -127,11 +140,12 @@ def _message(message: Message) -> dict[str, Json]:
 
 def _plain(value: Any) -> dict[str, Json]:
     """Return an attrs value as a map, without what is unknown or empty."""
-    return {
-        field.name: inner
-        for field in attrs.fields(value.__class__)
-        if (inner := getattr(value, field.name)) is not None and inner != {}
-    }
+    return {name: inner for name in _names(value.__class__) if (inner := getattr(value, name)) is not None and inner != {}}
+
+
+@functools.cache
+def _names(cls: type) -> tuple[str, ...]:
+    return tuple(field.name for field in attrs.fields(cls))
 
 
 # --- what may leave
@@ -148,10 +162,12 @@ def may_leave(rule: Destination | None, *path: str) -> bool:
 def _allowed(
     known: dict[str, Json], rule: Destination | None, name: str, missing: tuple[str, ...]
 ) -> tuple[dict[str, Any], Manifest]:
+    if rule is None:
+        return dict(known), Manifest(name, sent=tuple(known), missing=missing)
     sent: list[str] = []
     withheld: list[Withheld] = []
     data: dict[str, Any] = {}
-    reason = _reason(rule) if rule is not None else ""
+    reason = _reason(rule)
     for path, value in known.items():
         if may_leave(rule, path):
             data[path] = value
@@ -162,10 +178,8 @@ def _allowed(
                 data[path] = kept
         else:
             withheld.append(Withheld(path, reason))
-    trimmed = _trim(data, rule) if rule is not None else ()
-    purpose = rule.purpose if rule is not None else ""
     shown = tuple(entity for entity in missing if may_leave(rule, "entities", entity))
-    return data, Manifest(rule.name if rule is not None else name, purpose, tuple(sent), tuple(withheld), trimmed, shown)
+    return data, Manifest(rule.name, rule.purpose, tuple(sent), tuple(withheld), _trim(data, rule), shown)
 
 
 def _reason(rule: Destination) -> str:
@@ -175,7 +189,7 @@ def _reason(rule: Destination) -> str:
 def _pruned(
     value: Mapping[str, Json],
     path: tuple[str, ...],
-    rule: Destination | None,
+    rule: Destination,
     sent: list[str],
     withheld: list[Withheld],
     reason: str,

@@ -394,7 +394,11 @@ class Policy:
 
     def destination_named(self, name: str) -> Destination | None:
         """Return the rule of a destination; None where the policy has none."""
-        return next((one for one in self.destination if one.name == name), None)
+        return self._destinations.get(name)
+
+    @functools.cached_property
+    def _destinations(self) -> dict[str, Destination]:
+        return {one.name: one for one in self.destination}
 
     def text(self, name: str, locale: str | None) -> str:
         """Return a text by locale, then language, then default; empty where it is not to be sent."""

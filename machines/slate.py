@@ -46,7 +46,10 @@ class Slate(EngineSlate):
         recorded: Mapping[str, Verdict] | None = None,
         broken: Verdict | None = None,
     ) -> None:
-        super().__init__(before.state.value)
+        # Not by super().__init__: a slate is made for every event, and the call is a visible part of that.
+        self.state = before.state.value
+        self.verdicts = []
+        self._asked = {}
         self.recorded = recorded
         self.policy = policy
         self.before = before

@@ -18,6 +18,7 @@ from ..events import (
     TransferRequested,
 )
 from ..evolve import evolve
+from ..payload import console_of
 from ..slate import Slate
 from .ai import resume_ai
 from .desk import move_offer, rescind_all
@@ -97,8 +98,7 @@ def take_floor(slate: Slate) -> None:
     c.place = c.waiting = c.contract = c.ai_reply_since = None
     c.awaiting_resume = False
     slate.update_ticket("assigned", agent=c.agent)
-    payload = slate.payload()
-    slate.add(PrepopulateConsole(slate.event.agent, payload.customer, payload.failed_action, payload.entities))
+    slate.add(PrepopulateConsole(slate.event.agent, **console_of(slate.policy, c, c.handoff)))
 
 
 def replace_owner(slate: Slate) -> None:

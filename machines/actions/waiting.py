@@ -165,7 +165,8 @@ def enter_queue(slate: Slate) -> None:
     else:
         _change(slate, connected=True)
         ask_for_ticket(slate)
-        slate.say("connecting", summary=summary_for(slate.policy, c))
+        wanted = "{summary}" in slate.policy.text("connecting", c.customer.locale)
+        slate.say("connecting", **({"summary": summary_for(slate.policy, c)} if wanted else {}))
     told: dict[str, Any] = {"reasons": slate.reasons(), "context_missing": handoff.context_missing}
     if slate.may_tell("priority"):
         told["priority"] = handoff.priority
