@@ -20,7 +20,7 @@ from .evolve import evolve
 from .policy import Policy
 from .values import EMPTY, Json
 
-__all__ = ["compile_payload", "console_of", "destination_of", "may_leave", "summary_for"]
+__all__ = ["compile_payload", "console_of", "destination_of", "line_for", "may_leave", "summary_for"]
 
 #: The destination that texts to the customer are compiled for.
 CUSTOMER = "customer"
@@ -85,6 +85,14 @@ def console_of(policy: Policy, conversation: Draft, handoff: Handoff) -> dict[st
         known["failed_action"] = _plain(reading.failed_action)
     rule = destination_of(policy, handoff.queue, handoff.tier)
     return _allowed(known, rule, handoff.queue, ())[0] if rule is not None else known
+
+
+def line_for(policy: Policy, handoff: Handoff, text: str) -> str | None:
+    """Return a customer's line as it may reach the desk while nobody owns it; None where messages may not leave."""
+    rule = destination_of(policy, handoff.queue, handoff.tier)
+    if not may_leave(rule, "messages"):
+        return None
+    return _cut(text, rule.text_at_most) if rule is not None and rule.text_at_most is not None else text
 
 
 def summary_for(policy: Policy, conversation: Draft) -> str:

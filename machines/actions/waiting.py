@@ -9,7 +9,7 @@ from ..effects import PrepareContext, RelayToDesk
 from ..events import ContextReady, Deferred, HandoffRequested
 from ..evolve import evolve
 from ..guards import step_of
-from ..payload import summary_for
+from ..payload import line_for, summary_for
 from ..policy import QueueStep, Route
 from ..slate import Slate
 from ..texts import eta_in_words
@@ -198,8 +198,9 @@ def tell_position(slate: Slate) -> None:
 def hold(slate: Slate) -> None:
     """A customer's message while waiting: it reaches the desk; the AI helps by leave, else the hold text is said once."""
     c = slate.c
-    if slate.may_tell("messages") and any(ticket.status != "failed" and not ticket.over for ticket in c.tickets):
-        slate.add(RelayToDesk(slate.event.text, None, slate.event.attachments))
+    line = line_for(slate.policy, _handoff(slate), slate.event.text)
+    if line is not None and any(ticket.status != "failed" and not ticket.over for ticket in c.tickets):
+        slate.add(RelayToDesk(line, None, slate.event.attachments))
     if slate.has_leave and slate.state != "escalation_pending":
         ask_bot(slate)
         return

@@ -722,3 +722,19 @@ def test_an_offer_of_a_transfer_rings_with_what_may_leave_to_where_it_goes() -> 
     rung = talk.do(OfferMade, 13, agent="a2", offer=7)
 
     assert [(one.queue, one.reasons) for one in effects_of(rung, OfferConversation)] == [("loans", ())]
+
+
+@pytest.mark.parametrize(
+    ("rule", "lines"),
+    [
+        ("", ["0123456789"]),
+        ('[[destination]]\nname = "default"\nfields = ["messages"]\ntext_at_most = 5', ["0123…"]),
+        ('[[destination]]\nname = "default"\nfields = ["messages"]', ["0123456789"]),
+        ('[[destination]]\nname = "default"\nfields = ["intent"]', []),
+    ],
+)
+def test_a_line_while_waiting_reaches_the_desk_as_far_as_it_may(rule: str, lines: list[str]) -> None:
+    talk = Talk(policy(rule))
+    talk.queue(1)
+
+    assert [effect.text for effect in effects_of(talk.do(CustomerMessage, 2, text="0123456789"), RelayToDesk)] == lines
