@@ -105,7 +105,8 @@ def close_as_left(slate: Slate) -> None:
 
 
 def close_as_abandoned(slate: Slate) -> None:
-    """The customer left while waiting for a person."""
+    """The customer left while waiting for a person; a desk that has not answered yet is told too."""
+    slate.update_ticket("abandoned_waiting")
     _close(slate, "abandoned_waiting")
 
 

@@ -530,8 +530,8 @@ def test_who_leaves_the_queue_has_not_been_served() -> None:
     assert (gone.after.at, gone.after.state, gone.after.epoch) == (at(80), State.CLOSED, 2)
     assert gone.after.ending == "abandoned_waiting"
     assert [(end.agent, end.offer) for end in effects_of(gone, RescindOffer)] == [("a1", 1)]
-    told = [*effects_of(gone, UpdateTicket), *effects_of(gone, CloseTicket)]
-    assert [(one.handoff, one.ticket) for one in told] == [(1, "t-1")]
+    assert [(one.what, one.ticket) for one in effects_of(gone, UpdateTicket)] == [("abandoned_waiting", "t-1")]
+    assert [(one.reason, one.ticket) for one in effects_of(gone, CloseTicket)] == [("abandoned_waiting", "t-1")]
     assert effects_of(talk.steps, ResumeBot) == []
     assert State.WRAP_UP not in {one.after.state for one in talk.steps}
     assert "rating" not in said(talk.steps)
