@@ -15,6 +15,7 @@ from .values import (
     ACTOR_KINDS,
     Action,
     Actor,
+    ActorKind,
     Attachment,
     Customer,
     CustomerChange,
@@ -35,7 +36,7 @@ from .values import (
     is_text,
 )
 
-ActorKind = Literal["customer", "ai", "agent", "supervisor", "desk", "api", "system"]
+#: Why a conversation may end; another word is kept, and counted as `other`.
 CloseReason = Literal[
     "resolved_by_ai",
     "resolved_by_agent",

@@ -9,7 +9,6 @@ __all__ = [
     "AGENT_STATES",
     "AI_STATES",
     "NOBODY",
-    "OwnerKind",
     "Presence",
     "State",
     "WAITING_STATES",
@@ -40,13 +39,7 @@ class Presence(StrEnum):
     NOT_RESPONDING = "not_responding"
 
 
-class OwnerKind(StrEnum):
-    """The kinds of owner that a reply can have."""
-
-    AI = "ai"
-    SYSTEM = "system"
-    AGENT = "agent"
-    NOBODY = "nobody"
+NOBODY = "nobody"
 
 
 NOBODY = "nobody"

@@ -6,7 +6,7 @@ Maps are plain dictionaries of JSON values. They are never changed after they we
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal, get_args
 
 import attrs
 
@@ -148,7 +148,9 @@ def is_flat(_: object, attribute: "attrs.Attribute[Any]", value: Mapping[str, Js
             raise ValueError(f"{attribute.name}.{key} must be finite, not {inner!r}")
 
 
-ACTOR_KINDS = ("customer", "ai", "agent", "supervisor", "desk", "api", "system")
+#: Who may cause an event.
+ActorKind = Literal["customer", "ai", "agent", "supervisor", "desk", "api", "system"]
+ACTOR_KINDS: tuple[str, ...] = get_args(ActorKind)
 
 
 def are_levels(_: object, attribute: "attrs.Attribute[Any]", value: Mapping[str, object] | None) -> None:

@@ -17,7 +17,7 @@ from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 
@@ -36,6 +36,7 @@ from handoff_kit.machines import (
 )
 from handoff_kit.machines.canonical import canonical
 from handoff_kit.machines.codec import RecordedStep, canonical_step, event_to_data, recorded_step
+from handoff_kit.machines.events import CloseReason
 from handoff_kit.machines.policy_codec import policy_from_data, policy_to_data
 from handoff_kit.machines.values import LAST_YEAR
 
@@ -49,20 +50,7 @@ __all__ = ["Job", "Until", "parse_until", "replay_sessions"]
 
 #: How many conversations a worker holds at once. One that is under way takes about 4 KB.
 LIVE = 20_000
-_KNOWN_REASONS = frozenset(
-    {
-        "resolved_by_ai",
-        "resolved_by_agent",
-        "abandoned_waiting",
-        "customer_left",
-        "customer_idle",
-        "continued_by_ticket",
-        "transferred_out",
-        "duplicate",
-        "spam",
-        "record_end",
-    }
-)
+_KNOWN_REASONS = frozenset(get_args(CloseReason))
 
 Progress = Callable[[int], None]
 
