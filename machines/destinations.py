@@ -13,7 +13,7 @@ import attrs
 
 from .values import Within
 
-__all__ = ["PAYLOAD_FIELDS", "Destination", "UnknownField"]
+__all__ = ["FIELDS_INSIDE", "PAYLOAD_FIELDS", "Destination", "UnknownField"]
 
 #: What a destination's fields may name: the first part of a path.
 PAYLOAD_FIELDS = (
@@ -36,7 +36,8 @@ PAYLOAD_FIELDS = (
     "wish",
     "links",
 )
-_INSIDE: Mapping[str, tuple[str, ...]] = MappingProxyType(
+#: What lies in those of them that are no maps of the host's own.
+FIELDS_INSIDE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "customer": ("id", "tier", "locale", "lifetime_value", "attributes"),
         "failed_action": ("name", "parameters", "error_code", "message"),
@@ -56,11 +57,15 @@ class UnknownField(ValueError):
 
 def _are_payload_fields(_: object, attribute: "attrs.Attribute[Any]", value: tuple[str, ...]) -> None:
     for index, path in enumerate(value):
+        if "" in path.split("."):
+            raise UnknownField(
+                f"{attribute.name}[{index}]", f"{path!r} has an empty part", "write the names with one dot between"
+            )
         first, _dot, rest = path.partition(".")
         known: tuple[str, ...] = PAYLOAD_FIELDS
         word = first
-        if first in _INSIDE and rest:
-            known, word = _INSIDE[first], rest.partition(".")[0]
+        if first in FIELDS_INSIDE and rest:
+            known, word = FIELDS_INSIDE[first], rest.partition(".")[0]
         elif rest and first in PAYLOAD_FIELDS and first not in ("entities", "attributes", "facts"):
             raise UnknownField(f"{attribute.name}[{index}]", f"{path!r} lies in no map", f"name {first!r} as a whole")
         if word not in known:

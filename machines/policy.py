@@ -15,7 +15,7 @@ import attrs
 
 from .conditions import Condition, leaves_of
 from .destinations import Destination
-from .values import Target, Within, is_name_if_given
+from .values import Target, Within, is_name_if_given, is_not_empty_if_given
 
 __all__ = [
     "AiRules",
@@ -64,7 +64,12 @@ _LONGEST_S = 100 * 366 * 86400
 
 def _seconds(default: float | None, low: float = 0) -> Any:
     words = f"at least {low:g} and finite (a hundred years at most)"
-    return attrs.field(default=default, validator=Within(low, _LONGEST_S, words))
+    return attrs.field(default=default, converter=_as_float, validator=Within(low, _LONGEST_S, words))
+
+
+def _as_float(value: Any) -> Any:
+    """Return a whole number of seconds as a float, so that a policy made in Python has the fingerprint of the same TOML."""
+    return float(value) if type(value) is int and abs(value) <= _LONGEST_S else value
 
 
 def _count(default: int, low: int = 0) -> Any:
@@ -198,8 +203,8 @@ class Tier:
 class Slo:
     """`slo`: the share of items that should be answered within so many seconds."""
 
-    within_s: float = attrs.field(validator=Within(0))
-    share: float = attrs.field(validator=Within(0, 1))
+    within_s: float = attrs.field(converter=_as_float, validator=Within(0))
+    share: float = attrs.field(converter=_as_float, validator=Within(0, 1))
 
 
 @attrs.frozen(kw_only=True)
@@ -207,7 +212,7 @@ class StepFilter:
     """`only`: which items a queue step concerns."""
 
     priority_at_most: int | None = attrs.field(default=None, validator=Within(0, 9))
-    intent_in: tuple[str, ...] | None = None
+    intent_in: tuple[str, ...] | None = attrs.field(default=None, validator=is_not_empty_if_given)
 
 
 @attrs.frozen(kw_only=True)

@@ -41,9 +41,6 @@ class Presence(StrEnum):
 
 NOBODY = "nobody"
 
-
-NOBODY = "nobody"
-
 #: The AI owns the reply.
 AI_STATES = frozenset({State.BOT_ACTIVE, State.RESUMED_BOT})
 #: The customer waits for a person; the system owns the reply.

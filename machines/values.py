@@ -73,6 +73,12 @@ def is_name_if_given(instance: object, attribute: "attrs.Attribute[Any]", value:
         is_name(instance, attribute, value)
 
 
+def is_not_empty_if_given(_: object, attribute: "attrs.Attribute[Any]", value: tuple[object, ...] | None) -> None:
+    """Validate that a list, where given, has something in it."""
+    if value is not None and not value:
+        raise ValueError(f"{attribute.name} must be a list that is not empty: leave it out instead")
+
+
 class Within:
     """Validate that a number, where given, is finite and within bounds (both allowed).
 

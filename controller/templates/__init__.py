@@ -1,0 +1,1 @@
+"""What new files begin as, as data files; `handoff policy init` writes one."""
