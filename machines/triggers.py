@@ -17,10 +17,10 @@ from .facts import Facts
 from .policy import Policy, Route, Trigger
 from .verdicts import Verdict
 
-__all__ = ["Judged", "Trial", "cooldown_left", "failed_guard", "judge", "plan_of"]
+__all__ = ["FAILURE_LEAVES", "Judged", "Trial", "cooldown_left", "failed_guard", "judge", "plan_of"]
 
 #: Kinds of leaf through which a repeated failure speaks; the cool-down does not hold those back.
-_FAILURE_LEAVES = frozenset({"failed_action", "error_code_in"})
+FAILURE_LEAVES = frozenset({"failed_action", "error_code_in"})
 
 
 @attrs.frozen(eq=False)
@@ -200,7 +200,7 @@ def _fails_again(facts: Facts, leaves: tuple[Verdict, ...]) -> bool:
     if contract is None or contract.failed_action is None or facts.turn is None or facts.turn.failed_action is None:
         return False
     again = facts.turn.failed_action.name == contract.failed_action.name
-    return again and any(leaf.name in _FAILURE_LEAVES and leaf.holds for leaf in leaves)
+    return again and any(leaf.name in FAILURE_LEAVES and leaf.holds for leaf in leaves)
 
 
 def _reasons(trigger: Trigger, verdict: Verdict) -> list[str]:
