@@ -90,6 +90,8 @@ def take_floor(slate: Slate) -> None:
         route = slate.policy.route()
         c.handoff = Handoff(number=c.handoffs, since=slate.at, queue=route.queue, tier=route.tier)
     if transfer is not None:
+        if transfer.queue != c.handoff.queue:  # steps are counted by their place in a queue: another queue has its own
+            c.handoff = evolve(c.handoff, steps_done=(), widened=())
         c.handoff = evolve(c.handoff, queue=transfer.queue, tier=transfer.tier, skills=transfer.skills)
     if c.handoff.accepted_at is None:
         c.handoff = evolve(c.handoff, accepted_at=slate.at)

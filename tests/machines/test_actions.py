@@ -760,3 +760,46 @@ def test_the_slate_of_a_conversation_has_its_own_slots() -> None:
     slate = ConversationSlate(talk.policy, talk.now, talk.steps[0].event, START)
 
     assert not hasattr(slate, "__dict__")
+
+
+def test_a_transfer_to_another_queue_begins_the_steps_of_that_queue_anew() -> None:
+    """Steps are remembered by their place in a queue: those of the first queue say nothing about the second."""
+    talk = Talk(
+        policy(
+            """
+[[queue]]
+name = "a"
+step = [{ after_s = 10, do = "widen", tier = "x" }]
+[[queue]]
+name = "b"
+step = [{ after_s = 10, do = "notify" }]
+"""
+        )
+    )
+    talk.queue(0)
+    talk.wait(11)
+    assert talk.now.handoff is not None
+    assert (talk.now.handoff.steps_done, talk.now.handoff.widened) == ((0,), ("x",))
+    talk.accept(20)
+    talk.do(TransferRequested, 21, agent="a1", target=Target(queue="b"))
+    talk.do(OfferMade, 22, agent="b1", offer=5)
+    talk.do(OfferAccepted, 23, agent="b1", offer=5)
+    assert (talk.now.handoff.steps_done, talk.now.handoff.widened) == ((), ())
+    talk.do(AgentLost, 30, agent="b1")
+
+    fired = talk.wait(41)
+
+    assert [effect.about for effect in effects_of(fired, NotifyAgents)] == ["waited_too_long"]
+
+
+def test_a_transfer_within_the_queue_does_not_run_its_steps_again() -> None:
+    talk = Talk(policy('[[queue]]\nname = "a"\nstep = [{ after_s = 10, do = "notify" }]'))
+    talk.queue(0)
+    talk.wait(11)
+    talk.accept(20)
+    talk.do(TransferRequested, 21, agent="a1", target=Target(queue="a"))
+    talk.do(OfferMade, 22, agent="b1", offer=5)
+    talk.do(OfferAccepted, 23, agent="b1", offer=5)
+
+    assert talk.now.handoff is not None
+    assert talk.now.handoff.steps_done == (0,)
