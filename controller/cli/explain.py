@@ -7,13 +7,13 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from handoff_kit.machines import Policy, PresenceChanged, RecordingError, Replay, Replayed, Step
-from handoff_kit.machines.codec import RecordedStep, verdict_to_data
+from handoff_kit.machines import Policy, Replayed, Step
+from handoff_kit.machines.codec import verdict_to_data
 from handoff_kit.machines.explain import account_of, closest, trigger_in_words
 from handoff_kit.machines.states import State
 
-from ..sessions.reader import decode, read_lines, sources_of
-from ..shelf import PolicyShelf, load_policy
+from ..sessions.one import conversations_in, session_in
+from ..shelf import load_policy
 from .main import fail
 from .replay import unknown_policy
 
@@ -35,56 +35,29 @@ def command(file: str, conversation: str | None, seq: int | None, policy_name: s
 
     FILE is a recording, `-`, or a bundled name.
     """
-    sources = sources_of((file,))
-    shelf = PolicyShelf([source.path.parent for source in sources if source.path is not None])
-    chosen = load_policy(policy_name) if policy_name is not None else None
-    ids: dict[str, int] = {}
-    spelled = json.dumps(conversation, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    lines = []
-    for line in read_lines(sources):
-        if conversation is not None and b"\\" not in line.raw and spelled not in line.raw:
-            continue  # a cheap look first: only lines that hold the id, or may hold it in an escaped spelling, are decoded
-        event, recorded = decode(line)
-        if isinstance(event, PresenceChanged):
-            continue
-        ids[event.conversation] = ids.get(event.conversation, 0) + 1
-        if event.conversation == conversation:
-            lines.append((event, recorded, line))
     if conversation is None:
+        found = conversations_in(file)
         if as_json:
-            click.echo(json.dumps({"conversations": ids}, indent=2, ensure_ascii=False))
+            click.echo(json.dumps({"conversations": found}, indent=2, ensure_ascii=False))
         else:
-            for name, count in ids.items():
+            for name, count in found.items():
                 click.echo(f"{name}  ({count} events)")
             click.echo("Give one of them with --conversation.", err=True)
         return 0
-    if not lines:
-        fail(f"{file}: there is no conversation {conversation!r}; list its ids with `handoff explain {file}`")
-    if lines[0][0].type != "conversation_started":
-        raise RecordingError(lines[0][2].place, f"begins with {lines[0][0].type}", "its first line must be conversation_started")
-    policy = chosen or _policy(shelf, lines[0][1])
-    first = lines[0][1]
-    if chosen is None and first is not None and shelf.find(first.policy) is None:
-        Console(stderr=True).print(unknown_policy(first.policy), soft_wrap=True)
-    replay = Replay(policy)
-    done: list[tuple[int, Replayed]] = []
-    for event, recorded, _ in lines:
-        if chosen is None and recorded is not None:
-            replay.policy = _policy(shelf, recorded)
-        done += [(event.seq or 0, replayed) for replayed in replay.feed(event, recorded)]
+    session = session_in(file, conversation, load_policy(policy_name) if policy_name is not None else None)
+    if session.unknown_policy is not None:
+        Console(stderr=True).print(unknown_policy(session.unknown_policy), soft_wrap=True)
+    policy, done = session.policy, list(session.done)
     if seq is not None:
+        last = max(number for number, _ in done)
         done = [(number, replayed) for number, replayed in done if number == seq]
         if not done:
-            fail(f"{file}: conversation {conversation!r} has no line {seq}; it has {len(lines)}")
+            fail(f"{file}: conversation {conversation!r} has no line {seq}; its last is {last}")
     if as_json:
         click.echo(json.dumps(_data(policy, conversation, done), indent=2, ensure_ascii=False))
     else:
         _print(policy, conversation, done, detailed=seq is not None)
     return 0
-
-
-def _policy(shelf: PolicyShelf, recorded: RecordedStep | None) -> Policy:
-    return (shelf.find(recorded.policy) if recorded is not None else None) or shelf.default
 
 
 def _data(policy: Policy, conversation: str, done: list[tuple[int, Replayed]]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from importlib import metadata
-from typing import Any
+from typing import NoReturn
 
 import click
 import structlog
@@ -20,7 +20,10 @@ __all__ = ["Commands", "fail", "main"]
 _COMMANDS = {
     "replay": ("handoff_kit.controller.cli.replay", "Replay recorded sessions through a policy, and verify their steps."),
     "explain": ("handoff_kit.controller.cli.explain", "Say in sentences why a recorded conversation went as it did."),
-    "policy": ("handoff_kit.controller.cli.policy", "Print the schemas of what policies govern."),
+    "diagram": ("handoff_kit.controller.cli.diagram", "Draw the machines, with a policy's numbers or a session's path."),
+    "review": ("handoff_kit.controller.cli.review", "Write a page for the review of a policy."),
+    "lint": ("handoff_kit.controller.cli.lint", "Find what is wrong with a policy before anyone ships it."),
+    "policy": ("handoff_kit.controller.cli.policy", "Begin a policy, show what is in effect, print its schema."),
     "bench": ("handoff_kit.controller.cli.bench", "Measure this library against baselines in the same run."),
 }
 
@@ -61,7 +64,7 @@ def root(verbose: bool) -> None:
     logging.getLogger("handoff_kit").setLevel(logging.INFO if verbose else logging.WARNING)
 
 
-def fail(message: str) -> Any:
+def fail(message: str) -> NoReturn:
     """Say what is wrong in one line, and exit with 2."""
     click.echo(f"handoff: {message}", err=True)
     sys.exit(2)
