@@ -17,7 +17,7 @@ from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 import attrs
 
@@ -46,7 +46,7 @@ from .reader import Line, Source, conversation_of, decode, read_lines, share_of
 from .spill import AFTER_ALL, Aside, Runs, merge_runs, position_of
 from .tally import MODULUS, Tally
 
-__all__ = ["Job", "Until", "parse_until", "replay_sessions"]
+__all__ = ["Job", "Until", "Watch", "parse_until", "replay_sessions"]
 
 #: How many conversations a worker holds at once. One that is under way takes about 4 KB.
 LIVE = 20_000
@@ -116,11 +116,22 @@ class Job:
     live: int = LIVE
 
 
-def replay_sessions(job: Job, progress: Progress | None = None) -> tuple[Tally, float]:
+class Watch(Protocol):
+    """Somebody who looks on while sessions are replayed; conversations interleave."""
+
+    def step(self, conversation: str, step: Step) -> None:
+        """Look at one step, also at a refused one."""
+
+    def end(self, conversation: str) -> None:
+        """The record of a conversation is over."""
+
+
+def replay_sessions(job: Job, progress: Progress | None = None, watch: Watch | None = None) -> tuple[Tally, float]:
     """Replay all sessions of the job; return the counts and the seconds that it took.
 
     Args:
         progress: called with the bytes of input read so far.
+        watch: looks on; it lives in this process, so that the job must have one worker.
 
     Raises:
         RecordingError: a line cannot be used, and bad lines are not skipped.
@@ -129,8 +140,9 @@ def replay_sessions(job: Job, progress: Progress | None = None) -> tuple[Tally, 
     with tempfile.TemporaryDirectory(prefix="handoff-replay-") as folder:
         job = _with_spooled_stdin(job, Path(folder))
         if job.workers == 1:
-            tally = _Worker(job, 0, Path(folder)).run(progress)
+            tally = _Worker(job, 0, Path(folder), watch).run(progress)
         else:
+            assert watch is None
             tally = _in_parallel(job, Path(folder), progress)
         merge_runs(Path(folder), job.record, job.sessions_out)
     return tally, time.perf_counter() - started
@@ -249,8 +261,9 @@ class _Session:
 
 
 class _Worker:
-    def __init__(self, job: Job, index: int, folder: Path) -> None:
+    def __init__(self, job: Job, index: int, folder: Path, watch: Watch | None = None) -> None:
         self.job = job
+        self.watch = watch
         self.index = index
         self.folder = folder
         self.tally = Tally()
@@ -398,6 +411,8 @@ class _Worker:
     ) -> None:
         tally, step = self.tally, replayed.step
         log_step(step)
+        if self.watch is not None:
+            self.watch.step(step.after.id, step)
         tally.late += step.late
         tally.erased += replayed.erased
         if replayed.result == "verified":
@@ -431,6 +446,8 @@ class _Worker:
         if self.job.until is not None and session.last_at is not None:
             for sub, replayed in enumerate(replay.run_until(self.job.until.after(session.last_at))):
                 self._count(session, replayed, None, out, f"{AFTER_ALL}{session.first}{sub:08d}", None)
+        if self.watch is not None:
+            self.watch.end(name)
         tally.sessions += 1
         tally.overrun += replay.overrun
         conversation = replay.conversation
