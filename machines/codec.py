@@ -15,6 +15,7 @@ from .agents import Agent
 from .canonical import canonical, rfc3339, text_digest
 from .conversation import Conversation
 from .converter import make_converter, shown
+from .effects import EFFECTS, Effect
 from .errors import RecordingError, SnapshotError
 from .events import EVENTS, RESERVED_EVENTS, Event, PresenceChanged
 from .evolve import evolve
@@ -33,9 +34,11 @@ __all__ = [
     "canonical_step",
     "conversation_from_data",
     "conversation_to_data",
+    "effect_from_data",
     "event_from_data",
     "event_to_data",
     "recorded_step",
+    "step_text",
     "verdict_from_data",
     "verdict_to_data",
 ]
@@ -123,6 +126,28 @@ def verdict_from_data(data: Mapping[str, Json]) -> Verdict:
     return Verdict(**{**data, "leaves": leaves})
 
 
+def effect_from_data(data: Mapping[str, Json]) -> Effect:
+    """Return an effect from a JSON object of its canonical form.
+
+    Raises:
+        SnapshotError: a kind that this version does not know, or data that does not fit.
+    """
+    data = dict(data)
+    name = data.pop("type", None)
+    cls = EFFECTS.get(name) if isinstance(name, str) else None
+    if cls is None:
+        raise SnapshotError("effect", f"there is no effect {shown(name)}", "use the version of handoff-kit that wrote it")
+    try:
+        return _FAST.structure(data, cls)
+    except Exception:
+        try:
+            _DETAILED.structure(data, cls)
+        except Exception as error:
+            path, what, mend = next(told(error, ""))
+            raise SnapshotError(f"effect {name}", f"{path}: {what}" if path else what, mend) from None
+        raise  # pragma: no cover - the two converters agree
+
+
 def _effects_text(step: Step) -> str:
     """Return a step's effects as canonical text.
 
@@ -180,6 +205,15 @@ def recorded_step(step: Step, policy: str) -> dict[str, Json]:
         "policy": policy,
         "machine": MACHINE_FINGERPRINT,
     }
+
+
+def step_text(step: Step, policy: str) -> str:
+    """Return what `recorded_step` says as JSON text; made of texts that are there already, since a store writes it each time."""
+    after = step.after
+    return (
+        f'{{"state":"{after.state}","version":{after.version},"epoch":{after.epoch},"verdicts":{_verdicts_text(step)},'
+        f'"effects":"{text_digest(_effects_text(step))}","policy":"{policy}","machine":"{MACHINE_FINGERPRINT}"}}'
+    )
 
 
 # --- snapshots

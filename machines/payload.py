@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 
+from .canonical import rfc3339
 from .contracts import Manifest, Payload, Withheld
 from .conversation import Draft, Handoff, Message
 from .destinations import Destination
@@ -140,7 +141,7 @@ def _known(c: Draft, handoff: Handoff) -> dict[str, Json]:
 
 
 def _message(message: Message) -> dict[str, Json]:
-    data: dict[str, Json] = {"speaker": message.speaker, "text": message.text, "at": message.at}
+    data: dict[str, Json] = {"speaker": message.speaker, "text": message.text, "at": rfc3339(message.at)}
     if message.attachments:
         data["attachments"] = [_plain(one) for one in message.attachments]
     return data
@@ -203,7 +204,8 @@ def _pruned(
     reason: str,
 ) -> dict[str, Json]:
     kept: dict[str, Json] = {}
-    for name, inner in value.items():
+    for name in sorted(value):  # the order of a map's keys is nobody's decision, and does not survive a store
+        inner = value[name]
         place = (*path, name)
         if may_leave(rule, *place):
             kept[name] = inner
