@@ -10,12 +10,18 @@ import structlog
 
 from handoff_kit.machines import Step
 
-__all__ = ["LOGGER", "log_step"]
+__all__ = ["LOGGER", "log_fact", "log_step"]
 
 #: The library's logger; its level decides before any value is built.
 LOGGER = logging.getLogger("handoff_kit")
 
 _log: Any = structlog.stdlib.get_logger("handoff_kit")
+
+
+def log_fact(level: int, fact: str, **facts: Any) -> None:
+    """Log a fact other than a step: what happened, in the past tense, and its ids and numbers."""
+    if LOGGER.isEnabledFor(level):
+        _log.log(level, fact, **facts)
 
 
 def log_step(step: Step) -> None:

@@ -4,9 +4,10 @@ An event is a fact from outside and carries its own time. Values are checked whe
 NaN, a number out of range or a time without a zone cannot exist. What an event leads to is not said here but in `table`.
 """
 
+import functools
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 import attrs
 
@@ -65,6 +66,9 @@ def _map() -> Any:
     return attrs.field(factory=dict, validator=is_finite_json)
 
 
+E = TypeVar("E", bound="Event")
+
+
 @attrs.frozen(kw_only=True)
 class Event:
     """What all events share.
@@ -95,6 +99,27 @@ class Event:
     def trigger(self) -> str:
         """The word under which the machine's table lists this event."""
         return self.type
+
+
+def stamped(event: E, at: datetime | None, seq: int | None) -> E:
+    """Return an event with its time and its place; `at` must be aware and in UTC, `seq` at least 1.
+
+    Nothing is checked again: a host stamps each event, and what an event holds was checked when it was made.
+    """
+    if event.at is at and event.seq == seq:
+        return event
+    cls: Any = event.__class__
+    made: E = cls.__new__(cls)
+    for name in _fields_of(cls):
+        object.__setattr__(made, name, getattr(event, name))
+    object.__setattr__(made, "at", at)
+    object.__setattr__(made, "seq", seq)
+    return made
+
+
+@functools.cache
+def _fields_of(cls: type) -> tuple[str, ...]:
+    return tuple(field.name for field in attrs.fields(cls))
 
 
 @attrs.frozen(kw_only=True)
