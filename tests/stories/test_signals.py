@@ -34,6 +34,7 @@ from handoff_kit.machines import (
     step,
 )
 from handoff_kit.machines.actions import CALLBACKS
+from handoff_kit.machines.canonical import rfc3339
 from handoff_kit.machines.codec import canonical_step, conversation_from_data, conversation_to_data
 from handoff_kit.machines.conditions import Leaf
 from handoff_kit.machines.engine import Engine
@@ -363,11 +364,11 @@ def test_what_crosses_is_a_contract() -> None:
     sent = ticket.payload
 
     assert [(one["speaker"], one["text"], one["at"]) for one in sent.messages] == [
-        ("ai", "answer 3", at(35)),
-        ("customer", "question 4", at(40)),
-        ("ai", "answer 4", at(45)),
-        ("customer", "question 5", at(50)),
-        ("ai", "answer 5", at(55)),
+        ("ai", "answer 3", rfc3339(at(35))),
+        ("customer", "question 4", rfc3339(at(40))),
+        ("ai", "answer 4", rfc3339(at(45))),
+        ("customer", "question 5", rfc3339(at(50))),
+        ("ai", "answer 5", rfc3339(at(55))),
     ]
     assert sent.entities == {"transaction_id": "tx-9"}
     assert (sent.manifest.missing, sent.manifest.sent) == (("iban",), ("messages", "entities.transaction_id"))
