@@ -5,8 +5,10 @@ What may not go in here: measuring (in `benchmarks`).
 
 import json
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -17,6 +19,7 @@ from rich.table import Table
 from ..benchmarks import core as measuring
 from ..benchmarks.core import DEFAULT, QUICK, Result, Telling
 from ..benchmarks.session import described
+from .main import fail
 
 __all__ = ["command"]
 
@@ -60,7 +63,43 @@ def core(rounds: int | None, quick: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_data(results, plan, about), indent=2, ensure_ascii=False))
     else:
-        _print(results, about, quick)
+        _print(results, about, quick, "Processor time, for several processes wall time.")
+
+
+@command.command("controller", short_help="Durable handling, memory, many conversations.")
+@click.option("--rounds", type=click.IntRange(1, 1000), metavar="N", help="Rounds in which all ways take turns, 25 by default.")
+@click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where the files go: a folder on the disk that is to be measured. Default: a temporary one below this folder.",
+)
+@click.option("--quick", is_flag=True, help="Smaller sizes and fewer rounds: figures in seconds, less sure.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def controller(rounds: int | None, directory: Path | None, quick: bool, as_json: bool) -> None:
+    """Measure `Controller.handle` on SQLite, where every event is on the disk before it is answered.
+
+    It is compared with what the disk can do, measured in the same folder and the same rounds, and with a turn of langgraph;
+    without langgraph-checkpoint-sqlite that goal is not measured. No channel, no desk and no bot: the host plays them.
+
+    A folder in memory (such as /dev/shm) answers at once and says nothing about a disk. The exit code is 0 whether or not a goal
+    is met.
+    """
+    from ..benchmarks import controller as handling  # what is measured here is not loaded for the core's figures
+
+    place = directory or Path()
+    if not place.is_dir():
+        fail(f"{place}: there is no such folder; make it first")
+    plan = handling.QUICK if quick else handling.DEFAULT
+    if rounds is not None:
+        plan = attrs.evolve(plan, rounds=rounds)
+    about = handling.about()
+    with _progress() as tell, tempfile.TemporaryDirectory(prefix="handoff-bench-", dir=place) as folder:
+        results = list(handling.measure(plan, Path(folder), tell))
+    if as_json:
+        click.echo(json.dumps(_data(results, plan, about), indent=2, ensure_ascii=False))
+    else:
+        _print(results, about, quick, "Time on the wall, for many conversations processor time.")
 
 
 @contextmanager
@@ -73,7 +112,7 @@ def _progress() -> Iterator[Telling]:
         yield lambda words: status.update(f"Measuring {words}")
 
 
-def _data(results: list[Result], plan: measuring.Plan, about: dict[str, Any]) -> dict[str, Any]:
+def _data(results: list[Result], plan: Any, about: dict[str, Any]) -> dict[str, Any]:
     return {
         "machine": about,
         "session": described(),
@@ -85,7 +124,7 @@ def _data(results: list[Result], plan: measuring.Plan, about: dict[str, Any]) ->
 _VERDICTS = {True: "[green]met[/]", False: "[red]missed[/]", None: ""}
 
 
-def _print(results: list[Result], about: dict[str, Any], quick: bool) -> None:
+def _print(results: list[Result], about: dict[str, Any], quick: bool, times: str) -> None:
     console = Console(highlight=False)
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 2, 1, 0))
@@ -102,10 +141,8 @@ def _print(results: list[Result], about: dict[str, Any], quick: bool) -> None:
     console.print(f"{about['python']}; {versions}\n")
     console.print(table)
     for note in dict.fromkeys(f"Goal {result.goal}: {result.note}." for result in results if result.note):
-        console.print(note)
-    words = (
-        "Median of the rounds; below it the lowest and the highest of so many. Processor time, for several processes wall time."
-    )
+        console.print(note, markup=False)  # it may name an extra in brackets
+    words = f"Median of the rounds; below it the lowest and the highest of so many. {times}"
     console.print(words + (" Quick: less sure than a whole run." if quick else ""))
 
 

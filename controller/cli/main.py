@@ -24,6 +24,8 @@ _COMMANDS = {
     "review": ("handoff_kit.controller.cli.review", "Write a page for the review of a policy."),
     "lint": ("handoff_kit.controller.cli.lint", "Find what is wrong with a policy before anyone ships it."),
     "policy": ("handoff_kit.controller.cli.policy", "Begin a policy, show what is in effect, print its schema."),
+    "export": ("handoff_kit.controller.cli.export", "Write a store's history as recorded sessions."),
+    "outbox": ("handoff_kit.controller.cli.outbox", "List what is owed to the world, and try or drop dead letters."),
     "bench": ("handoff_kit.controller.cli.bench", "Measure this library against baselines in the same run."),
 }
 
