@@ -34,7 +34,7 @@ from handoff_kit.machines import (
     needs,
     step,
 )
-from handoff_kit.machines.effects import Effect, SendToCustomer
+from handoff_kit.machines.effects import SendToCustomer
 from handoff_kit.machines.events import stamped
 
 from .channels import as_channel
@@ -285,8 +285,8 @@ class Controller:
         if isinstance(event, TimerFired):
             fired = next((one for one in steps if _is_of(one, event)), None)
             if fired is not None:  # it was due, and acted just now
-                await self._commit(steps, None, _remembered(event, fired, now) if event.id is not None else None)
-                return self._outcome(steps, fired), None
+                committed = await self._commit(steps, None, _remembered(event, fired, now) if event.id is not None else None)
+                return self._outcome(committed, fired), None
         policy = self._policies[self.policy.fingerprint] if before is None else await self._policy(before.policy)
         if isinstance(event, PolicyChanged):
             await self._policy(event.fingerprint)  # an unknown one is an error now, not at the next event
@@ -296,8 +296,7 @@ class Controller:
         decided = step(policy, before, event)
         log_step(decided)
         remembered = _remembered(event, decided, now) if event.id is not None else None
-        await self._commit(steps, decided, remembered)
-        return self._outcome(steps, decided), None
+        return self._outcome(await self._commit(steps, decided, remembered), decided), None
 
     async def _fired(self, before: Conversation, at: datetime) -> list[Step]:
         """Return the steps of all timers that are due before an event, in their order."""
@@ -312,7 +311,8 @@ class Controller:
             before = fired.after
         return steps
 
-    async def _commit(self, fired: list[Step], decided: Step | None, remembered: Remembered | None) -> None:
+    async def _commit(self, fired: list[Step], decided: Step | None, remembered: Remembered | None) -> tuple[Accepted, ...]:
+        """Write the steps that were accepted, and return them as they were written."""
         steps = [*fired, *([decided] if decided is not None and decided.refused is None else [])]
         declined = []
         if decided is not None and decided.refused is not None:
@@ -320,9 +320,10 @@ class Controller:
             assert at is not None
             declined.append(Declined(decided.event, at, decided.after.version, decided.refused))
         if not steps and not declined:
-            return
+            return ()
+        accepted = tuple([self._accepted(one) for one in steps])
         commit = Commit(
-            steps=tuple([self._accepted(one) for one in steps]),
+            steps=accepted,
             declined=tuple(declined),
             remembered=(remembered,) if remembered is not None else (),
             alone=len(self._tasks) == 1,
@@ -332,22 +333,22 @@ class Controller:
             self._keep(steps[-1].after)
             self._dispatcher.committed(steps)
             self._wakeups.wake(steps[-1].after)
+        return accepted
 
     def _accepted(self, one: Step) -> Accepted:
         return Accepted(one, (one.before or one.after).policy, owed_of(one, self._dispatcher.ports))
 
-    def _outcome(self, fired: list[Step], decided: Step) -> Outcome:
+    def _outcome(self, committed: tuple[Accepted, ...], decided: Step) -> Outcome:
         after = decided.after
-        committed = [*fired, *([decided] if decided.refused is None and decided not in fired else [])]
-        effects: tuple[Effect, ...] = tuple(effect for one in committed for effect in one.effects)
+        effects = decided.effects
+        if len(committed) != 1:
+            effects = tuple([effect for one in committed for effect in one.step.effects])
         owed: tuple[Delivery, ...] = ()
         if self.channel.kind != "push":
-            owed = tuple(
-                delivery for one in committed for delivery in deliveries_of(self._accepted(one)) if delivery.port == "channel"
-            )
+            owed = tuple([delivery for one in committed for delivery in deliveries_of(one) if delivery.port == "channel"])
         return Outcome(
             conversation=after.id,
-            state=str(after.state),
+            state=after.state.value,
             version=after.version,
             epoch=after.epoch,
             owner=after.owner,

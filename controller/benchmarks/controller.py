@@ -28,8 +28,7 @@ from ..controller import Controller
 from ..ports import Clock
 from ..records import key_of
 from ..stores.sqlite import SqliteStore
-from .core import Result, Telling, machine
-from .core import _resident as resident
+from .core import Result, Telling, machine, resident
 from .peer import graph_turns, peer_versions
 from .rounds import Way, interleaved, ratios, spread
 from .session import POLICY, SESSION, decided, session_of

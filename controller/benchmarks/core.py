@@ -464,7 +464,7 @@ def _text_of(conversation: Conversation) -> str:
     return json.dumps(conversation_to_data(conversation))
 
 
-def _resident() -> int | None:
+def resident() -> int | None:
     """Return the bytes of memory that this process has; None where the system does not say."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
@@ -477,12 +477,12 @@ def _held_bytes(text: str, count: int) -> float:
     """Return the bytes that one conversation takes, of so many that are held; asked for in a process of its own."""
     held: list[Conversation | None] = [None] * count
     gc.disable()
-    before = _resident()
+    before = resident()
     if before is None:  # pragma: no cover - not on Linux
         tracemalloc.start()
     for number in range(count):
         held[number] = conversation_from_data(_named(text, number))
-    after = _resident()
+    after = resident()
     if before is None or after is None:  # pragma: no cover - not on Linux
         return tracemalloc.get_traced_memory()[0] / count
     return (after - before) / count

@@ -63,6 +63,7 @@ _FOLD_AT = 512  # rows of the log that are held in memory before they are brough
 _IDLE_S = 0.25  # seconds without a commit after which the tables are brought up to date
 _CHECKPOINT_PAGES = 1000  # of 1 KB; while the write-ahead log is small its space is used again, which costs less than growth
 _ROOM = 1 << 20  # bytes; with less the write-ahead log cannot grow
+_VERSIONS = 10_000  # streams whose versions are kept though the tables have them
 _CHUNK = 500  # rows that are read at once where a whole history is read
 
 
@@ -321,6 +322,7 @@ class SqliteStore:
             return stream.snapshot
         for (snapshot,) in self._rows("SELECT snapshot FROM streams WHERE name = ?", name):
             return conversation_from_data(json.loads(snapshot), place=f"{self.path}: conversation {name!r}")
+        self._keep_version(name, (0, 0))  # a commit asks next; that somebody else made it meanwhile shows in the log
         return None
 
     def _agent(self, name: str) -> Agent | None:
@@ -901,7 +903,7 @@ class SqliteStore:
             else:
                 self._catch_up()
 
-    def _write_folded(self, statements: list[tuple[str, tuple[Any, ...]]], last: int) -> bool:
+    def _write_folded(self, statements: dict[str, list[tuple[Any, ...]]], last: int) -> bool:
         """Write what brings rows into the tables; return False where another process did so meanwhile."""
         self._quick.execute("BEGIN IMMEDIATE")
         try:
@@ -909,8 +911,8 @@ class SqliteStore:
             if folded != self._folded:
                 self._quick.execute("ROLLBACK")
                 return False
-            for sql, values in statements:
-                self._quick.execute(sql, tuple(map(_storable, values)))
+            for sql, rows in statements.items():
+                self._quick.executemany(sql, [tuple(map(_storable, values)) for values in rows])
             self._quick.execute("UPDATE meta SET value = ? WHERE name = 'folded'", (last,))
             self._quick.execute("COMMIT")
         except BaseException:
@@ -921,8 +923,11 @@ class SqliteStore:
 
     def _remember_version(self, name: str, stream: Stream) -> None:
         """Keep the version of a stream that was just brought into the tables; a look there costs more than the memory."""
-        self._versions[name] = (stream.version, stream.person_epoch)
-        while len(self._versions) > 50_000:
+        self._keep_version(name, (stream.version, stream.person_epoch))
+
+    def _keep_version(self, name: str, known: tuple[int, int]) -> None:
+        self._versions[name] = known
+        if len(self._versions) > _VERSIONS:
             self._versions.pop(next(iter(self._versions)))
 
 
@@ -935,9 +940,9 @@ def _folding(
     remembered: dict[tuple[str, str], Remembered],
     successors: dict[str, str],
     deliveries: dict[str, Delivery | None],
-) -> list[tuple[str, tuple[Any, ...]]]:
-    """Return the statements that bring rows of the log into the tables; done again, by whomever, they change nothing more."""
-    statements: list[tuple[str, tuple[Any, ...]]] = []
+) -> dict[str, list[tuple[Any, ...]]]:
+    """Return the statements that bring rows of the log into the tables, each with all its values."""
+    statements: dict[str, list[tuple[Any, ...]]] = {_PUT_STREAM: [], _PUT_HISTORY: [], _PUT_DECLINED: []}
     for name, stream in streams.items():
         snapshot = stream.snapshot
         due = closed_at = None
@@ -949,30 +954,28 @@ def _folding(
         else:
             assert snapshot is not None
             body = canonical(snapshot)
-        values = (name, stream.version, stream.record, stream.person_epoch, due, closed_at, body)
-        statements.append(
-            (
-                "INSERT INTO streams VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
-                "version = excluded.version, record = excluded.record, person_epoch = excluded.person_epoch, due = excluded.due, "
-                "closed_at = excluded.closed_at, snapshot = excluded.snapshot WHERE excluded.record > record",
-                values,
-            )
-        )
+        statements[_PUT_STREAM].append((name, stream.version, stream.record, stream.person_epoch, due, closed_at, body))
     for row in rows:
-        for name in row.streams:
-            statements.append(("INSERT OR IGNORE INTO history VALUES (?, ?)", (name, row.record)))
-        for number, (name, body) in enumerate(row.declined):
-            statements.append(("INSERT OR IGNORE INTO declined VALUES (?, ?, ?, ?)", (row.record, number, name, body)))
-    for (name, event), outcome in remembered.items():
-        statements.append(("INSERT OR IGNORE INTO remembered VALUES (?, ?, ?)", (name, event, remembered_text(outcome))))
-    for closed, goes_on in successors.items():
-        statements.append(("INSERT OR IGNORE INTO successors VALUES (?, ?)", (closed, goes_on)))
-    for key, delivery in deliveries.items():
-        if delivery is None:
-            statements.append(("DELETE FROM outbox WHERE key = ?", (key,)))
-        else:
-            statements.append(("INSERT OR REPLACE INTO outbox VALUES (?, ?)", (key, delivery_text(delivery))))
-    return statements
+        statements[_PUT_HISTORY] += [(name, row.record) for name in row.streams]
+        statements[_PUT_DECLINED] += [(row.record, number, *one) for number, one in enumerate(row.declined)]
+    statements[_PUT_REMEMBERED] = [(*key, remembered_text(outcome)) for key, outcome in remembered.items()]
+    statements[_PUT_SUCCESSOR] = list(successors.items())
+    statements[_DROP_DELIVERY] = [(key,) for key, delivery in deliveries.items() if delivery is None]
+    statements[_PUT_DELIVERY] = [(key, delivery_text(one)) for key, one in deliveries.items() if one is not None]
+    return {sql: values for sql, values in statements.items() if values}
+
+
+_PUT_STREAM = (
+    "INSERT INTO streams VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
+    "version = excluded.version, record = excluded.record, person_epoch = excluded.person_epoch, due = excluded.due, "
+    "closed_at = excluded.closed_at, snapshot = excluded.snapshot WHERE excluded.record > record"
+)
+_PUT_HISTORY = "INSERT OR IGNORE INTO history VALUES (?, ?)"
+_PUT_DECLINED = "INSERT OR IGNORE INTO declined VALUES (?, ?, ?, ?)"
+_PUT_REMEMBERED = "INSERT OR IGNORE INTO remembered VALUES (?, ?, ?)"
+_PUT_SUCCESSOR = "INSERT OR IGNORE INTO successors VALUES (?, ?)"
+_DROP_DELIVERY = "DELETE FROM outbox WHERE key = ?"
+_PUT_DELIVERY = "INSERT OR REPLACE INTO outbox VALUES (?, ?)"
 
 
 def _patiently(work: Callable[[], Any]) -> Any:

@@ -85,10 +85,10 @@ def events_of(recording: str) -> Iterable[Event]:
             yield event
 
 
-def recorded_of(path: Path) -> Path:
+def recorded_of(name: str, path: Path) -> Path:
     """Write what was recorded of the conversations that are handled live."""
     with path.open("wb") as file:
-        for line in read_lines(sources_of(BUNDLED_RECORDINGS)):
+        for line in read_lines(sources_of((name,))):
             if UNLIKE_LIFE.encode() not in line.raw:
                 file.write(line.raw + b"\n")
     return path
@@ -119,14 +119,21 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_replay_verifies_what_lived(store: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     done = handoff("export", store, "-o", out)
-    data, recorded = replayed(out), replayed(recorded_of(tmp_path / "bundled.jsonl"))
+    data = replayed(out)
 
     assert f"{data['events']:,} events of {out} were written." in done.stderr
     assert out.read_text().splitlines()[0] == '{"type":"recording","format":1}'
     assert (data["mismatches"], data["changed"], data["refused"]) == (0, 0, {})
     assert data["verified"] == data["events"] > 200
-    assert data["digest"] == recorded["digest"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundled.jsonl", "out.jsonl"]
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("name", BUNDLED_RECORDINGS)
+def test_what_lived_has_the_digest_of_what_was_recorded(name: str, tmp_path: Path) -> None:
+    asyncio.run(live(tmp_path / "s.db", name, events_of(name)))
+    handoff("export", tmp_path / "s.db", "-o", tmp_path / "out.jsonl")
+
+    assert replayed(tmp_path / "out.jsonl")["digest"] == replayed(recorded_of(name, tmp_path / "record.jsonl"))["digest"]
 
 
 def test_lines_are_numbered_without_gaps(store: Path) -> None:

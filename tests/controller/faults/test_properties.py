@@ -19,7 +19,7 @@ from handoff_kit.controller.stores.sqlite import SqliteStore
 from handoff_kit.controller.testing import ManualClock, MemoryChannel, agent_says, closed, says, turn
 from handoff_kit.machines import Event, HandoffError, Policy
 
-ROUNDS = settings(max_examples=40, suppress_health_check=list(HealthCheck))
+ROUNDS = settings(max_examples=30, suppress_health_check=list(HealthCheck))
 
 
 class Side:
