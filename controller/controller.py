@@ -294,7 +294,6 @@ class Controller:
         event = stamped(event, at, version + 1)
         event = await self._looked_up(policy, before, event)
         decided = step(policy, before, event)
-        log_step(decided)
         remembered = _remembered(event, decided, now) if event.id is not None else None
         return self._outcome(await self._commit(steps, decided, remembered), decided), None
 
@@ -304,7 +303,6 @@ class Controller:
         while (timer := due(before, at)) is not None:
             policy = await self._policy(before.policy)
             fired = step(policy, before, await self._looked_up(policy, before, stamped(timer, timer.at, before.version + 1)))
-            log_step(fired)
             if fired.refused is not None:
                 break
             steps.append(fired)
@@ -329,6 +327,8 @@ class Controller:
             alone=len(self._tasks) == 1,
         )
         await self.store.commit(commit)
+        for one in steps if decided is None or decided.refused is None else (*steps, decided):
+            log_step(one)
         if steps:
             self._keep(steps[-1].after)
             self._dispatcher.committed(steps)
@@ -373,8 +373,8 @@ class Controller:
             conversation=name, seq=1, at=at, channel=closed.channel, customer=closed.customer, previous=closed.id
         )
         first = step(policy, None, started)
-        log_step(first)
         await self.store.commit(Commit(steps=(self._accepted(first),), continues=(closed.id, name)))
+        log_step(first)
         self._keep(first.after)
         self._wakeups.wake(first.after)
         return name

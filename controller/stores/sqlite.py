@@ -856,6 +856,8 @@ class SqliteStore:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_IDLE_S):
                     await self._full.wait()
+            if len(self._unfolded) < _FOLD_AT:  # others may have brought them into the tables meanwhile
+                self._full.clear()
             idle = time.monotonic() - self._touched > _IDLE_S
             if not self._unfolded or not (idle or self._full.is_set()):
                 continue

@@ -20,7 +20,7 @@ from fault_tools import append_line, as_if_killed, lines_of
 from kill_world import Life, judge, live, read_notes, settle_all
 
 KILLS = int(os.environ.get("HANDOFF_KILLS", "600"))
-SECONDS = float(os.environ.get("HANDOFF_KILL_SECONDS", "100"))
+SECONDS = float(os.environ.get("HANDOFF_KILL_SECONDS", "60"))
 SEED = int(os.environ.get("HANDOFF_KILL_SEED", "0")) or random.SystemRandom().randrange(1 << 30)
 SIDE_BY_SIDE = 2
 LIVES = 12  # of one file

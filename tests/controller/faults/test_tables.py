@@ -240,3 +240,17 @@ def test_a_fold_at_every_moment_changes_nothing(tmp_path: Path) -> None:
         await store.close()
 
     run(body())
+
+
+def test_rows_that_another_process_brought_into_the_tables_leave_nobody_waiting(tmp_path: Path) -> None:
+    """The signal that many rows wait may be left over from rows that are not here any more: it must not keep the loop busy."""
+
+    async def body() -> None:
+        store = SqliteStore(tmp_path / "one.db")
+        await store.open()
+        store._full.set()
+        await asyncio.wait_for(asyncio.sleep(0.1), 5)
+        assert not store._full.is_set()
+        await store.close()
+
+    run(body(), 10)
