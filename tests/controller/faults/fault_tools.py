@@ -12,7 +12,7 @@ import sqlite3
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -133,19 +133,25 @@ def holding_the_lock(path: Path | str) -> Iterator[sqlite3.Connection]:
 
 
 def append_line(path: Path | str, *fields: Any) -> None:
-    """Append one line in one write, so that a kill leaves all of it or nothing."""
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    """Append one line; a kill in the middle of the write leaves a torn line, which counts as not written."""
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        os.write(file, (json.dumps(fields) + "\n").encode())
+        size = os.fstat(file).st_size
+        torn = size > 0 and os.pread(file, 1, size - 1) != b"\n"
+        os.write(file, (("\n" if torn else "") + json.dumps(fields) + "\n").encode())
     finally:
         os.close(file)
 
 
 def lines_of(path: Path | str) -> list[list[Any]]:
-    """Return what was appended to a file."""
+    """Return what was appended to a file, torn lines left out."""
     if not Path(path).exists():
         return []
-    return [json.loads(line) for line in Path(path).read_text().splitlines()]
+    found = []
+    for line in Path(path).read_text().splitlines():
+        with suppress(json.JSONDecodeError):
+            found.append(json.loads(line))
+    return found
 
 
 class FileChannel:
