@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import settings
 
 settings.register_profile("default", deadline=None)
@@ -17,6 +18,12 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write what tests find into tests/golden")
+
+
+@pytest.fixture(autouse=True)
+def structlog_as_it_was() -> None:
+    """The command configures structlog for its own streams; the next test must not write into a stream that is gone."""
+    structlog.reset_defaults()
 
 
 @pytest.fixture
