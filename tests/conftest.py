@@ -1,4 +1,5 @@
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -21,9 +22,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(autouse=True)
-def structlog_as_it_was() -> None:
-    """The command configures structlog for its own streams; the next test must not write into a stream that is gone."""
+def logging_as_it_was() -> None:
+    """The command sets structlog's streams and our logger's level; the next test begins as a process does."""
     structlog.reset_defaults()
+    logging.getLogger("handoff_kit").setLevel(logging.NOTSET)
 
 
 @pytest.fixture
