@@ -56,7 +56,7 @@ __all__ = ["Controller"]
 
 #: How often a commit is decided anew after somebody else wrote first. Each time one of the rivals got through, so that many tries
 #: are needed only where as many processes write to one conversation at the same moment.
-_TRIES = 64
+_TRIES = 1000
 #: How many conversations are kept decoded; one takes a few KB.
 _CACHED = 10_000
 

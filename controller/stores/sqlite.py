@@ -992,7 +992,7 @@ def _patiently(work: Callable[[], Any]) -> Any:
             if code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or time.monotonic() > until:
                 raise
         time.sleep(pause)
-        pause = min(0.02, pause * 2)
+        pause = min(0.002, pause * 2)
 
 
 def _storable(value: Any) -> Any:
