@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import attrs
 
-from handoff_kit.machines import Agent, AgentStep, Conversation, Event, Step, Verdict
+from handoff_kit.machines import AgentStep, Event, Step, Verdict
 from handoff_kit.machines.effects import (
     AskBot,
     CancelTimer,
@@ -271,7 +271,3 @@ class Line:
     conversation: str
     data: Mapping[str, Any]
     given: int | None = None
-
-
-#: What a stream holds.
-Snapshot = Conversation | Agent

@@ -80,7 +80,6 @@ class Sessions:
         self.escalated = 0
         self.arrows: Counter[tuple[str, str, str]] = Counter()
         self.refusals: Counter[tuple[str, str]] = Counter()
-        self.requested: Counter[str] = Counter()
         self.final: Counter[str] = Counter()
         self.triggers = {trigger.name: TriggerCount() for trigger in policy.trigger}
         self.examples: dict[str, list[Example]] = {trigger.name: [] for trigger in policy.trigger}
